@@ -1,0 +1,50 @@
+"""The table of backends, each loaded only when it is asked for."""
+
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from audiochat.backends.base import Backend, Progress
+from audiochat.errors import MissingPartError, ModelError
+
+BACKENDS = {
+    "embedded": "audiochat.backends.audiochat_llama:load",
+    "cascade": "audiochat.backends.cascade:load",
+}
+"""Name -> module:function; the function takes `name` and the keyword `progress`."""
+
+
+def names() -> list[str]:
+    """Return the names `load_backend` knows; it also takes the path of a checkpoint folder."""
+    return list(BACKENDS)
+
+
+def load_backend(name: str = "embedded", *, progress: Progress | None = None) -> Backend:
+    """Load the backend of that name, or the AudioChatLlama checkpoint in that folder.
+
+    Raises:
+        ModelError: no such backend, or its weights cannot be had.
+        MissingPartError: a package that this backend needs is not installed.
+    """
+    target = BACKENDS.get(name)
+    if target is None:
+        if not Path(name).is_dir():
+            raise ModelError(_unknown(name))
+        target = BACKENDS["embedded"]
+    module_name, function = target.split(":")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise MissingPartError(
+            f"The model {name!r} cannot start: {error}. Install what requirements.txt lists."
+        ) from error
+    return cast(Backend, getattr(module, function)(name, progress=progress))
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, BACKENDS, n=2) or names()
+    return (
+        f"There is no model {name!r}, and no folder of that name. "
+        f"Try {' or '.join(map(repr, near))}, or the folder of a checkpoint."
+    )

@@ -1,0 +1,80 @@
+"""The port of the backends: what answers a conversation, and the events of its answer.
+
+Knows conversations and sampling; knows no model, no voice and no page.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from audiochat.conversation import Conversation
+from audiochat.sampling import Sampling
+
+FinishReason = Literal["stop", "length"]
+
+Progress = Callable[[str, float | None], None]
+"""Called while a backend loads, with a sentence and the fraction done (None: unknown)."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the backend understood of one audio part; comes before the first `TextPiece`."""
+
+    text: str
+    confidence: float | None
+    """0 to 1; None where the backend has no measure of it."""
+    message_index: int
+    part_index: int
+
+
+@dataclass(frozen=True)
+class TextPiece:
+    """The next characters of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence for the person beside the reply: old turns fell out, the voice failed."""
+
+    text: str
+    kind: str = "info"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Token counts of one answer, and why it ended; the last event of a whole reply."""
+
+    prompt_tokens: int
+    reused_tokens: int
+    """Prompt tokens whose keys and values were kept from an earlier turn."""
+    reply_tokens: int
+    finish_reason: FinishReason
+
+
+BackendEvent = Heard | TextPiece | Notice | Usage
+
+
+class Backend(Protocol):
+    """What answers a conversation."""
+
+    @property
+    def name(self) -> str:
+        """The name it is chosen by."""
+
+    @property
+    def label(self) -> str:
+        """The name a person reads."""
+
+    def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
+        """Answer the last message, which is the user's, piece by piece.
+
+        Written as a generator: closing it stops the work at once.
+
+        Raises:
+            AudioChatError: the conversation cannot be answered; the sentence is for the person.
+        """
+
+    def close(self) -> None:
+        """Free what the backend holds; it answers no more."""
