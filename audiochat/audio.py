@@ -147,7 +147,8 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
 def to_int16(waveform: Waveform) -> np.ndarray:
     """16-bit samples (N,); 16-bit sound that came in goes out as it was."""
     scaled = np.rint(waveform.samples * FULL_SCALE_INT16)
-    return np.clip(scaled, -FULL_SCALE_INT16, FULL_SCALE_INT16 - 1).astype(np.int16)
+    pcm: np.ndarray = np.clip(scaled, -FULL_SCALE_INT16, FULL_SCALE_INT16 - 1).astype(np.int16)
+    return pcm
 
 
 def encode_wav(waveform: Waveform) -> bytes:
