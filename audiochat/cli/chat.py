@@ -1,0 +1,197 @@
+"""`chat`: talk on the sound card, or ask with --text and --audio FILE and read the replies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from audiochat.audio import Waveform, concatenate, decode, write_wav
+from audiochat.backends import load_backend
+from audiochat.backends.base import Backend, Heard, Notice, TextPiece
+from audiochat.cli.options import add_settings, settings_from, show_progress
+from audiochat.cli.sound_card import Player, open_sound_card, record_turn
+from audiochat.conversation import Conversation, Message
+from audiochat.errors import AudioError, MissingPartError
+from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
+from audiochat.sampling import Sampling
+from audiochat.turn import Done, Event, Speech, answer
+from audiochat.turn_taking import SpeechDetector
+from audiochat.voices import load_voice
+from audiochat.voices.base import Voice
+
+WELCOME = (
+    "Press Enter and speak; Enter again or a pause ends your turn. "
+    "Or type and press Enter. Ctrl-C stops a reply, Ctrl-D leaves."
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command's options."""
+    parser = argparse.ArgumentParser("python -m audiochat chat", description=__doc__)
+    turns = parser.add_argument_group("turns, answered in order (none: live on the sound card)")
+    for flag, kind in (("--text", "a typed turn"), ("--audio", "a turn spoken in a sound file")):
+        turns.add_argument(
+            flag,
+            dest="turns",
+            action="append",
+            type=partial(_turn, flag),
+            metavar=flag[2:].upper(),
+            help=kind,
+        )
+    spoken = parser.add_mutually_exclusive_group()
+    spoken.add_argument("--say", type=Path, metavar="FILE.wav", help="save the spoken replies")
+    spoken.add_argument("--no-voice", action="store_true", help="replies as text alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object a turn")
+    parser.add_argument("--model", default="embedded", help="see `python -m audiochat models`")
+    parser.add_argument("--voice", default="espeak", help="see `python -m audiochat models`")
+    parser.add_argument(
+        "--accept-cpml", action="store_true", help="accept the non-commercial licence of XTTS"
+    )
+    parser.add_argument("--system-prompt", default=DEFAULT_SYSTEM_PROMPT, help="who it should be")
+    add_settings(parser, Sampling)
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
+    options = _parse(argv)
+    sampling = settings_from(options, Sampling)
+    conversation = Conversation(system_prompt=options.system_prompt)
+    if options.turns:
+        # Files are read before the model is loaded: a wrong path is said at once.
+        messages = [_message(flag, value) for flag, value in options.turns]
+        backend, voice = _load(options, with_voice=options.say is not None)
+        speech = _ask(
+            messages, conversation, backend, voice, sampling=sampling, as_json=options.json
+        )
+        if options.say is not None:
+            write_wav(concatenate(speech), options.say)
+        return 0
+    if not sys.stdin.isatty():
+        raise MissingPartError(
+            "Talking needs a terminal, and there is none. Ask with --text or --audio FILE."
+        )
+    sounddevice = open_sound_card()
+    backend, voice = _load(options, with_voice=not options.no_voice)
+    _talk(sounddevice, conversation, backend, voice, sampling=sampling)
+    return 0
+
+
+def _ask(
+    messages: Iterable[Message],
+    conversation: Conversation,
+    backend: Backend,
+    voice: Voice | None,
+    *,
+    sampling: Sampling,
+    as_json: bool,
+) -> list[Waveform]:
+    """Answer the messages in order, print the replies, and return what the voice said."""
+    speech: list[Waveform] = []
+    for message in messages:
+        heard: list[str] = []
+        for event in answer(conversation.add(message), backend, voice, sampling=sampling):
+            if isinstance(event, Heard):
+                heard.append(event.text)
+            elif isinstance(event, Notice):
+                print(event.text, file=sys.stderr)
+            elif isinstance(event, Speech):
+                speech.append(event.waveform)
+            elif isinstance(event, Done):
+                conversation = event.conversation
+                reply = conversation.messages[-1].text
+                row = {
+                    "heard": " ".join(heard) if heard else None,
+                    "reply": reply,
+                    "timings": asdict(event.timings),
+                }
+                # One reply a line, whatever the model put between its words.
+                print(json.dumps(row) if as_json else " ".join(reply.split()), flush=True)
+    return speech
+
+
+def _talk(
+    sounddevice: object,
+    conversation: Conversation,
+    backend: Backend,
+    voice: Voice | None,
+    *,
+    sampling: Sampling,
+) -> None:
+    """Take turns with the person until the input ends."""
+    detector = SpeechDetector()
+    print(WELCOME)
+    while True:
+        try:
+            typed = input("\n> ").strip()
+        except EOFError:
+            print()
+            return
+        try:
+            if not typed:
+                print("listening ...")
+            message = Message.user(typed or record_turn(sounddevice, detector))
+        except AudioError as error:
+            print(error)
+            continue
+        events = answer(conversation.add(message), backend, voice, sampling=sampling)
+        with Player(sounddevice) as player:
+            conversation = _show_and_play(events, conversation.add(message), player)
+
+
+def _show_and_play(
+    events: Iterable[Event], conversation: Conversation, player: Player
+) -> Conversation:
+    """Print the reply as it is written and play it as it is spoken; Ctrl-C keeps what is there."""
+    written = ""
+    try:
+        for event in events:
+            if isinstance(event, Heard):
+                print(f"(heard: {event.text})")
+                conversation = conversation.with_heard(
+                    event.message_index, event.part_index, event.text, event.confidence
+                )
+            elif isinstance(event, TextPiece):
+                written += event.text
+                print(event.text, end="", flush=True)
+            elif isinstance(event, Speech):
+                player.play(event.waveform)
+            elif isinstance(event, Notice):
+                print(f"\n({event.text})")
+            else:
+                conversation = event.conversation
+        print()
+        player.wait()
+    except KeyboardInterrupt:
+        print(" (stopped)")
+        if conversation.messages[-1].role == "user":
+            conversation = conversation.add(Message.assistant(written.strip(), stopped=True))
+    return conversation
+
+
+def _load(options: argparse.Namespace, *, with_voice: bool) -> tuple[Backend, Voice | None]:
+    voice = load_voice(options.voice, accept_cpml=options.accept_cpml) if with_voice else None
+    return load_backend(options.model, progress=show_progress), voice
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    reader = parser()
+    options = reader.parse_args(argv)
+    if not options.turns and (options.say or options.json):
+        reader.error("--say and --json need at least one --text or --audio")
+    return options
+
+
+def _turn(flag: str, value: str) -> tuple[str, str]:
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return flag, value
+
+
+def _message(flag: str, value: str) -> Message:
+    return Message.user(value if flag == "--text" else decode(Path(value)))

@@ -1,0 +1,64 @@
+"""What the commands share: flags made from the fields of settings, and progress on the terminal.
+
+Knows no command; the commands say which settings they take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import sys
+import textwrap
+from dataclasses import fields
+from typing import Any, TypeVar, get_args, get_type_hints
+
+Settings = TypeVar("Settings")
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
+    """Give the parser one flag for each field of the dataclass `kind`; defaults are the class's."""
+    group = parser.add_argument_group(kind.__name__.lower())
+    hints, documented = get_type_hints(kind), field_docs(kind)
+    for field in fields(kind):
+        hint = next((t for t in get_args(hints[field.name]) if t is not type(None)), None)
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=hint or hints[field.name],
+            default=field.default,
+            metavar="N",
+            help=documented.get(field.name, "").replace("%", "%%") + " (default: %(default)s)",
+        )
+
+
+def settings_from(options: argparse.Namespace, kind: type[Settings]) -> Settings:
+    """Return the settings that the parsed flags describe.
+
+    Raises:
+        AudioChatError: A setting is outside its range; the message names its flag.
+    """
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def field_docs(kind: type[Any]) -> dict[str, str]:
+    """The docstrings that stand under the fields of a class, by the field's name."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    documented = {}
+    for field, after in zip(tree.body, tree.body[1:], strict=False):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            documented[field.target.id] = " ".join(str(after.value.value).split())
+    return documented
+
+
+def show_progress(sentence: str, done: float | None) -> None:
+    """Tell on standard error how far a download or conversion is; one line on a terminal."""
+    percent = "" if done is None else f" {done:.0%}"
+    if sys.stderr.isatty():
+        print(f"\r\033[K{sentence}{percent}", end="", file=sys.stderr, flush=True)
+        if done is not None and done >= 1:
+            print(file=sys.stderr)
+    elif done is None or done >= 1:
+        print(f"{sentence}{percent}", file=sys.stderr)
