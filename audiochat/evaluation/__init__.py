@@ -1,0 +1,1 @@
+"""What the model is worth: word error rates, answers, speed and memory, each with its machine."""

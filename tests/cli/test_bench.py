@@ -1,0 +1,72 @@
+"""The bench command: what it prints and saves; the figures themselves are for a machine at rest."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audiochat.__main__ import main
+from audiochat.evaluation import latency
+from audiochat.evaluation.latency import MEASURES, Figure
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace every measurement by one that notes its name."""
+    taken: list[str] = []
+
+    def take(name: str) -> Figure:
+        taken.append(name)
+        return Figure("ms", "at most 4", (1.0, 3.0, 2.0))
+
+    for name in MEASURES:
+        monkeypatch.setitem(MEASURES, name, lambda name=name: take(name))
+    return taken
+
+
+def test_every_figure_is_printed_with_its_machine(
+    measured: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert "cores" in first
+    assert measured == list(MEASURES) == [line.split()[0] for line in lines]
+    assert "2 ms" in lines[0]
+    assert "1 to 3 in 3 runs (aim: at most 4)" in lines[0]
+
+
+def test_json_holds_the_runs(measured: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    assert main(["bench", "--only", "page_up_s,resident_mb", "--json", str(out)]) == 0
+    saved = json.loads(out.read_text())
+    assert {"schema", "created", "commit", "command", "machine", "figures"} == set(saved)
+    assert saved["schema"] == 1
+    assert saved["machine"]["cores"] >= 1
+    assert measured == list(saved["figures"]) == ["page_up_s", "resident_mb"]
+    assert saved["figures"]["page_up_s"] == {
+        "unit": "ms",
+        "target": "at most 4",
+        "runs": [1.0, 3.0, 2.0],
+        "median": 2.0,
+        "spread": [1.0, 3.0],
+    }
+
+
+def test_an_unknown_figure_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "--only", "page_up"])
+    assert stopped.value.code == 2
+    assert "page_up_s" in capsys.readouterr().err
+
+
+def test_the_speed_of_writing_is_measured_on_the_real_model() -> None:
+    figure = latency.tokens_per_s_at_200()
+    low, high = figure.spread
+    assert 0 < low <= figure.median <= high
+    assert len(figure.runs) == 5
+
+
+def test_a_question_of_five_seconds_is_answered() -> None:
+    figure = latency.first_text_ms()
+    assert len(figure.runs) == len(latency.QUESTIONS) - 1
+    assert all(run > 0 for run in figure.runs)
