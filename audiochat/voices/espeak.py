@@ -6,6 +6,7 @@ run time and is no part of this package.
 
 import ctypes
 import math
+import tempfile
 import threading
 from functools import cache
 from pathlib import Path
@@ -67,6 +68,7 @@ _IPA = 2
 _FROM_CHARACTER = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _CONTINUE, _STOP = 0, 1
+_MAX_PATH_BYTES = 120  # its buffer is 160 bytes, for the names of the files in it as well
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -98,11 +100,10 @@ class _Library:
             raise _not_loaded(str(error)) from error
         self._c.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._c.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_ListedVoice))
-        self.sample_rate: int = self._c.espeak_Initialize(
-            _SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT
-        )
+        path = str(self._short(data)).encode()
+        self.sample_rate: int = self._c.espeak_Initialize(_SYNCHRONOUS, 0, path, _DO_NOT_EXIT)
         if self.sample_rate <= 0:
-            raise _not_loaded(f"its data in {data} cannot be read; a shorter path may help")
+            raise _not_loaded(f"its data in {data} cannot be read")
         self._lock = threading.Lock()
         self._chunks: list[np.ndarray] = []
         self._room = 0
@@ -111,6 +112,15 @@ class _Library:
         self._files = self._list_languages()
         self.languages = sorted(self._files)
         self.variants = sorted(path.name for path in (data / "voices" / "!v").iterdir())
+
+    def _short(self, data: Path) -> Path:
+        """The data's folder, or a link to it where espeak-ng would cut its path off."""
+        if len(str(data).encode()) <= _MAX_PATH_BYTES:
+            return data
+        self._link_folder = tempfile.TemporaryDirectory()  # goes with the process
+        link = Path(self._link_folder.name) / data.name
+        link.symlink_to(data)
+        return link
 
     def synthesize(self, text: str, voice: str, *, speed: float, pitch: float) -> np.ndarray:
         """Samples (N,) int16 of the text in a voice that `check` let pass.

@@ -136,13 +136,8 @@ def test_one_speaker_has_no_others(voice: CoquiVoice) -> None:
 def test_speakers_are_chosen_by_name(tmp_path: Path) -> None:
     speakers = tmp_path / "speakers.json"
     speakers.write_text(json.dumps({"alice": 0, "robert": 1}))
-    args = {"use_speaker_embedding": True, "speakers_file": str(speakers), "num_speakers": 2}
-    folder = tiny_vits(
-        tmp_path / "two",
-        settings={**LETTERS, "num_speakers": 2, "use_speaker_embedding": True,
-                  "speakers_file": str(speakers)},
-        args={key: args[key] for key in ("use_speaker_embedding", "speakers_file")},
-    )  # fmt: skip
+    chosen = {"use_speaker_embedding": True, "speakers_file": str(speakers)}
+    folder = tiny_vits(tmp_path / "two", settings=LETTERS | chosen, args=chosen)
     voice = load_voice(f"coqui:{folder}")
     assert voice is not None
     assert voice.voices() == ["alice", "robert"]

@@ -1,7 +1,10 @@
 """The espeak voice itself: what it says, how long, how high, and what it survives."""
 
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -164,3 +167,29 @@ def test_a_library_that_does_not_load_is_a_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(espeakng_loader, "get_library_path", lambda: "/nowhere/libespeak-ng.so")
     with pytest.raises(VoiceError, match=r"cannot be loaded.*pip install"):
         espeak._Library()
+
+
+def test_an_environment_deep_in_the_file_system_is_no_obstacle(tmp_path: Path) -> None:
+    """espeak-ng cuts paths off at 160 bytes. In a process of its own, for its state is one."""
+    deep = tmp_path.joinpath(*["quite-a-long-name"] * 10)
+    deep.mkdir(parents=True)
+    package = Path(espeakng_loader.__file__).parent
+    (deep / package.name).mkdir()
+    for part in package.iterdir():
+        (deep / package.name / part.name).symlink_to(part)
+    code = (
+        f"import sys; sys.path.insert(0, {str(deep)!r})\n"
+        "import espeakng_loader\n"
+        "from audiochat.voices.espeak import EspeakVoice\n"
+        "print(len(espeakng_loader.get_data_path()), EspeakVoice().speak('Hello.').duration_s)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(espeak.__file__).parents[2],
+    )
+    length, duration_s = done.stdout.split()
+    assert int(length) > 180
+    assert float(duration_s) > 0.4
