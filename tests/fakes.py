@@ -13,7 +13,6 @@ from audiochat.errors import ModelError, VoiceError
 from audiochat.sampling import Sampling
 from audiochat.voices.base import VoiceStyle
 
-
 STYLE = VoiceStyle()
 
 

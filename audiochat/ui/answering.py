@@ -1,0 +1,122 @@
+"""Answers the turn of a session, step by step, with the model and the voice of this process.
+
+Knows nothing of Gradio: the page shows the steps as they come, `/chat` waits for the last one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from audiochat.backends.base import Heard, Notice, TextPiece
+from audiochat.conversation import Conversation
+from audiochat.errors import AudioChatError
+from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
+from audiochat.sampling import Sampling
+from audiochat.turn import Done, Event, Speech, answer
+from audiochat.ui.model_loading import Loading, Models
+from audiochat.ui.session import Session
+from audiochat.voices.base import Voice, VoiceStyle
+
+POLL_S = 0.25
+"""While a model loads, a stopped turn is let go at this interval."""
+
+OnGpu = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""A decorator for the one function that computes: `spaces.GPU` on ZeroGPU."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the settings panel says."""
+
+    model: str
+    system_prompt: str = DEFAULT_SYSTEM_PROMPT
+    sampling: Sampling = field(default_factory=Sampling)
+    style: VoiceStyle | None = field(default_factory=VoiceStyle)
+    """None: the reply is not spoken."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The session after the next thing happened, and what that was."""
+
+    session: Session
+    stage: str
+    """In a word or two, what is being done: for the state line."""
+    speech: Speech | None = None
+    notice: str = ""
+    """A sentence for the person, beside the conversation."""
+
+
+class Answering:
+    """The models and the voice of one process, and how a turn is answered with them."""
+
+    def __init__(
+        self, models: Models, voice: Loading[Voice | None], *, on_gpu: OnGpu | None = None
+    ) -> None:
+        self.models = models
+        self.voice = voice
+        self.busy = False
+        """Whether a turn is being answered: the next one waits in line."""
+        self._answer = on_gpu(self._answer_here) if on_gpu else self._answer_here
+
+    def steps(self, session: Session, settings: Settings) -> Iterator[Step]:
+        """Answer the turn that `session` asks; the last step's session waits for nothing.
+
+        An error leaves the turn unanswered and says so in the session; the conversation stays.
+        """
+        session = replace(
+            session, conversation=session.conversation.with_system_prompt(settings.system_prompt)
+        )
+        self.busy = True
+        try:
+            for step in self._steps(session, settings):
+                session = step.session
+                yield step
+        except AudioChatError as error:
+            yield Step(session.failed(str(error)), "", notice=str(error))
+        finally:
+            self.busy = False
+
+    def _steps(self, session: Session, settings: Settings) -> Iterator[Step]:
+        model = self.models.get(settings.model, again=True)
+        while not model.wait(POLL_S):
+            yield Step(session, "Waiting for the model")
+        model.result()
+        style = settings.style
+        if style is not None:
+            self.voice.wait()
+            if self.voice.error is not None:
+                yield Step(session, "Thinking", notice=str(self.voice.error))
+                style = None
+        yield Step(
+            session, "Listening" if session.question.messages[-1].audio_parts else "Thinking"
+        )
+        question = session.question
+        for event in self._answer(settings.model, question, settings.sampling, style):
+            step = _step(session, event)
+            session = step.session
+            yield step
+
+    def _answer_here(
+        self,
+        model: str,
+        question: Conversation,
+        sampling: Sampling,
+        style: VoiceStyle | None,
+    ) -> Iterator[Event]:
+        backend = self.models.get(model).result()
+        voice = self.voice.value if style is not None else None
+        yield from answer(question, backend, voice, sampling=sampling, style=style)
+
+
+def _step(session: Session, event: Event) -> Step:
+    if isinstance(event, Heard):
+        return Step(session.heard(event), "Thinking")
+    if isinstance(event, TextPiece):
+        return Step(session.written(event.text), "Writing")
+    if isinstance(event, Speech):
+        return Step(session.voiced(event.waveform), "Writing", speech=event)
+    if isinstance(event, Notice):
+        return Step(session, "Thinking", notice=event.text)
+    assert isinstance(event, Done)
+    return Step(session.answered(event.conversation, event.timings), "")

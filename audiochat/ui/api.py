@@ -1,0 +1,72 @@
+"""The `/chat` endpoint, for programs: one turn in, the whole reply out, history per client."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from audiochat.audio import Waveform, decode
+from audiochat.conversation import AudioPart, Message
+from audiochat.errors import AudioChatError, ConversationError
+from audiochat.ui import render
+from audiochat.ui.answering import Answering, Settings
+from audiochat.ui.session import Session
+
+Reply = tuple[str, str | None, str | None, Session]
+
+
+def add_chat_endpoint(answering: Answering, model: str, queue: str) -> None:
+    """Add `/chat` to the open Blocks, in the model's queue."""
+    with gr.Row(visible=False):
+        audio, text = gr.Audio(type="filepath", label="audio"), gr.Textbox("", label="text")
+        reply = gr.Textbox(label="reply")
+        speech = gr.Audio(type="filepath", label="speech")
+        heard = gr.Textbox(label="heard")
+        session = gr.State(Session())
+        gr.Button("chat").click(
+            _chat_function(answering, model, Path(speech.GRADIO_CACHE)),
+            [audio, text, session],
+            [reply, speech, heard, session],
+            api_name="chat",
+            api_description="Ask one turn, spoken or typed; gives the reply, its sound, and what "
+            "was heard. The history is this client's own.",
+            concurrency_limit=1,
+            concurrency_id=queue,
+        )
+
+
+def _chat_function(answering: Answering, model: str, folder: Path) -> Callable[..., Reply]:
+    def chat(audio: str | None, text: str, session: Session) -> Reply:
+        try:
+            session = session.ask(_message(audio, text))
+        except AudioChatError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        for step in answering.steps(session, Settings(model)):
+            session = step.session
+        if session.trouble:
+            raise gr.Error(session.trouble, print_exception=False)
+        question, reply = session.conversation.messages[-2:]
+        speech = session.notes[-1].speech
+        return (
+            reply.text,
+            render.sound_file(speech, folder, "reply") if speech else None,
+            _heard(question),
+            session,
+        )
+
+    return chat
+
+
+def _message(audio: str | None, text: str | None) -> Message:
+    parts: list[str | Waveform | AudioPart] = [text or ""]
+    if audio:
+        parts.append(decode(Path(audio)))
+    elif not (text or "").strip():
+        raise ConversationError("Both audio and text are empty: send one of them.")
+    return Message.user(*parts)
+
+
+def _heard(question: Message) -> str | None:
+    heard: list[Any] = [part.heard for part in question.audio_parts if part.heard is not None]
+    return " ".join(heard) if heard else None

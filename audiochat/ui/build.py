@@ -1,0 +1,93 @@
+"""Puts the page together: what loads in the background, the layout, its events, the endpoint."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from audiochat.backends.base import Backend, Progress
+from audiochat.ui import texts
+from audiochat.ui.answering import Answering, OnGpu
+from audiochat.ui.api import add_chat_endpoint
+from audiochat.ui.events import MODEL_QUEUE, Events
+from audiochat.ui.model_loading import Loading, Models
+from audiochat.ui.page import Example, lay_out
+from audiochat.ui.state_line import connect_state_line
+from audiochat.voices.base import Voice
+
+CLEAN_EVERY_S, KEEP_SOUNDS_S = 600, 7_200
+"""The page says so: change `texts.ABOUT` too."""
+
+MAX_WAITING = 16
+"""Turns in line for the model; over it a visitor is told to come back."""
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What a page is built of besides its models."""
+
+    models: tuple[str, ...] = ("embedded",)
+    """The names offered; the first is loaded at once."""
+
+    examples: tuple[Example, ...] = ()
+
+    on_gpu: OnGpu | None = None
+    """Decorates the function that computes: `spaces.GPU` on ZeroGPU."""
+
+
+def build_page(
+    load_backend: Callable[[str, Progress], Backend],
+    load_voice: Callable[[], Voice | None],
+    options: PageOptions | None = None,
+) -> gr.Blocks:
+    """Build the page; models and voice start loading in the background.
+
+    Args:
+        load_backend: gives the backend of a name, telling its progress.
+        load_voice: gives the voice, or None for replies that are not spoken.
+        options: what else the page offers.
+    """
+    options = options or PageOptions()
+    models = Models(load_backend, list(options.models))
+    answering = Answering(models, Loading(lambda _: load_voice()), on_gpu=options.on_gpu)
+    models.get(options.models[0])
+    demo: gr.Blocks
+    with gr.Blocks(
+        title=texts.TITLE,
+        delete_cache=(CLEAN_EVERY_S, KEEP_SOUNDS_S),
+        analytics_enabled=False,
+        fill_width=False,
+    ) as demo:
+        page = lay_out(list(options.models), list(options.examples))
+        Events(page, answering, list(options.examples)).connect()
+        connect_state_line(demo, page, answering)
+        add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)
+    demo.queue(api_open=False, max_size=MAX_WAITING)
+    return demo
+
+
+def launch_settings() -> dict[str, Any]:
+    """Return what `launch` must be given for this page: look, script, limits, closed doors."""
+    return {
+        "theme": gr.themes.Soft(
+            primary_hue="indigo",
+            neutral_hue="slate",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ),
+        "css_paths": [HERE / "style.css"],
+        "head": "".join(map(_script, ("player.js", "microphone.js", "page.js"))),
+        "max_file_size": "25mb",
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "footer_links": [],
+    }
+
+
+def _script(name: str) -> str:
+    return f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>"

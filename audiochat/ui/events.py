@@ -1,0 +1,225 @@
+"""What the components of the page do: each event changes the session, and the view is redrawn.
+
+All buttons that want an answer lead to one run of the model, which a new event stops first.
+"""
+
+import logging
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from audiochat.audio import decode, encode_wav
+from audiochat.conversation import Message
+from audiochat.errors import AudioChatError, AudioError
+from audiochat.sampling import Sampling
+from audiochat.ui import render
+from audiochat.ui.answering import Answering, Settings, Step
+from audiochat.ui.model_loading import UNEXPECTED
+from audiochat.ui.page import VOICE_OFF, Example, Page
+from audiochat.ui.session import Session
+from audiochat.ui.state_line import state_line
+from audiochat.voices.base import VoiceStyle
+
+REDRAW_S = 0.08
+"""Written text is shown at this interval: drawing costs the model time."""
+
+MODEL_QUEUE = "model"
+"""One turn at a time in the whole process: the model has the machine to itself."""
+
+Update = dict[Any, Any]
+
+_log = logging.getLogger(__name__)
+
+
+def settings_of(
+    model: str,
+    system_prompt: str,
+    temperature: float,
+    top_p: float,
+    repetition_penalty: float,
+    *rest: Any,
+) -> Settings:
+    """Read the settings panel, given in the order of `page.Controls`.
+
+    Raises:
+        AudioChatError: a value is out of range.
+    """
+    seed, max_new_tokens, voice, speed, pitch = rest
+    sampling = Sampling(
+        temperature=temperature,
+        top_p=top_p,
+        repetition_penalty=repetition_penalty,
+        seed=None if seed is None else int(seed),
+        max_new_tokens=int(max_new_tokens),
+    )
+    style = None if voice == VOICE_OFF else VoiceStyle(voice or "", speed, pitch)
+    return Settings(model, system_prompt, sampling, style)
+
+
+class Events:
+    """Connects a page with the models that answer it."""
+
+    def __init__(self, page: Page, answering: Answering, examples: list[Example]) -> None:
+        self.page = page
+        self.answering = answering
+        self.examples = examples
+        self.folder = Path(page.chat.GRADIO_CACHE)
+
+    def connect(self) -> None:
+        """Register every event with Gradio."""
+        page = self.page
+        controls = list(vars(page.controls).values())
+        run = page.ticket.change(
+            self.run,
+            [page.session, *controls],
+            [*self._view, page.speech, page.state_line, page.stop],
+            concurrency_limit=1,
+            concurrency_id=MODEL_QUEUE,
+            trigger_mode="multiple",
+            **_QUIET,
+        )
+        run.failure(self.broke, [page.session], [*self._view, page.stop], **_QUIET)
+        for trigger, change, inputs in self._changes():
+            halted = trigger(
+                lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
+            )
+            self._then(halted, change, inputs)
+        noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
+        self._then(noted, self.edit, [page.edited])
+
+    # What a user's event does to the session.
+
+    def hear(self, session: Session, path: str | None, text: str = "") -> Session:
+        """Ask what was recorded or uploaded, with the text typed beside it."""
+        if not path:
+            raise AudioError("No sound arrived. Record again, or upload a file.")
+        return session.ask(Message.user(text, decode(Path(path))))
+
+    def edit(self, session: Session, edited: tuple[int, str]) -> Session:
+        """Ask again with an earlier message edited in the view."""
+        index, text = edited
+        message = session.shown[index] if index < len(session.shown) else None
+        if message is not None and len(message.parts) == 1 and message.audio_parts:
+            return session.correct(render.words_of(text), index)
+        return session.edit(index, render.words_of(text))
+
+    # The run of the model.
+
+    def run(self, session: Session, *controls: Any) -> Iterator[Update]:
+        """Answer the turn asked; yields what changed on the page."""
+        page = self.page
+        try:
+            settings = settings_of(*controls)
+        except AudioChatError as error:
+            yield self._redrawn(session.failed(str(error)))
+            return
+        sound = [f"{time.time_ns()}"]
+        drawn_at = 0.0
+        yield {page.stop: gr.Button(interactive=True), page.speech: sound[0]}
+        for step in self.answering.steps(session, settings):
+            if step.notice:
+                gr.Warning(step.notice)
+            if not _urgent(step) and time.monotonic() - drawn_at < REDRAW_S:
+                continue
+            drawn_at = time.monotonic()
+            update = self._redrawn(step.session)
+            update[page.state_line] = state_line(self.answering, settings.model, step.stage)
+            if step.speech is not None:
+                sound.append(b64encode(encode_wav(step.speech.waveform)).decode())
+                update[page.speech] = "\n".join(sound)
+            if not step.session.waiting:
+                update[page.stop] = gr.Button(interactive=False)
+            yield update
+
+    def broke(self, session: Session) -> Update:
+        """Say in plain words that something unforeseen failed; Gradio has logged what."""
+        gr.Warning(UNEXPECTED)
+        return {
+            **self._redrawn(session.failed(UNEXPECTED) if session.waiting else session),
+            self.page.stop: gr.Button(interactive=False),
+        }
+
+    # How it is wired.
+
+    @property
+    def _view(self) -> list[Any]:
+        return [self.page.session, self.page.chat, self.page.correction, self.page.words]
+
+    def _redrawn(self, session: Session) -> Update:
+        """Draw the session: what is kept and what is shown change together."""
+        page = self.page
+        correctable = session.last_spoken is not None and not session.waiting
+        return {
+            page.session: session,
+            page.chat: render.messages(session, self.folder),
+            page.correction: gr.Row(visible=correctable),
+            page.words: session.last_words,
+        }
+
+    def _changes(self) -> list[tuple[Callable[..., Any], Callable[..., Session], list[Any]]]:
+        page = self.page
+        return [
+            (page.mic.stop_recording, self.hear, [page.mic, page.box]),
+            (page.upload.upload, self.hear, [page.upload, page.box]),
+            (page.box.submit, lambda session, text: session.ask(Message.user(text)), [page.box]),
+            (page.correct.click, Session.correct, [page.words]),
+            (page.words.submit, Session.correct, [page.words]),
+            (page.stop.click, Session.settled, []),
+            (page.retry.click, Session.retry, []),
+            (page.chat.retry, Session.retry, []),
+            (page.undo.click, Session.undo, []),
+            (page.chat.undo, Session.undo, []),
+            (page.clear.click, Session.cleared, []),
+            (page.chat.clear, Session.cleared, []),
+            *(
+                (button.click, partial(self.hear, path=str(example.path)), [])
+                for button, example in zip(page.examples, self.examples, strict=True)
+            ),
+        ]
+
+    def _then(self, halted: Any, change: Callable[..., Session], inputs: list[Any]) -> None:
+        page = self.page
+
+        def act(session: Session, *values: Any) -> Update:
+            update: Update = {page.mic: None, page.stop: gr.Button(interactive=False)}
+            try:
+                session = change(session, *values)
+                if page.box in inputs:
+                    update[page.box] = ""
+            except AudioChatError as error:
+                gr.Warning(str(error))
+                session = session.settled()
+            if not session.waiting:
+                return {**update, page.speech: "", **self._redrawn(session)}
+            update[page.ticket] = time.time_ns()
+            # The run draws the turn too: drawing it twice would make a lone visitor wait.
+            drawn = self._redrawn(session) if self.answering.busy else {page.session: session}
+            return {**update, **drawn}
+
+        outputs = [*self._view, page.mic, page.box, page.stop, page.ticket, page.speech]
+        halted.then(
+            act,
+            [page.session, *inputs],
+            outputs,
+            concurrency_limit=4,
+            concurrency_id="light",
+            **_QUIET,
+        )
+
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def _urgent(step: Step) -> bool:
+    """Whether a step must be shown at once: all but another piece of text."""
+    return step.stage != "Writing" or step.speech is not None
+
+
+def _note_edit(data: gr.EditData) -> tuple[int, str]:
+    index = data.index if isinstance(data.index, int) else data.index[0]
+    return index, str(data.value)

@@ -1,0 +1,131 @@
+// Says in plain words why the browser gives no microphone, and lets a visitor try it out.
+(() => {
+  const WAY_OUT = "You can still upload a recording or type.";
+  const REASONS = {
+    insecure:
+      "The browser gives the microphone only to pages opened over https or on localhost, and this " +
+      "page is neither. Open it as https, or through `ssh -L`, or have it started with --share or " +
+      "with --ssl-certfile and --ssl-keyfile. " + WAY_OUT,
+    refused:
+      "The microphone was refused for this page. Allow it in the browser (the icon beside the " +
+      "address), then reload. " + WAY_OUT,
+    missing: "The browser finds no microphone. Plug one in or switch it on, then reload. " + WAY_OUT,
+    busy: "The microphone is in use by another program. Close that, then try again. " + WAY_OUT,
+    unsupported: "This browser cannot record. " + WAY_OUT,
+  };
+  const BY_ERROR = {
+    NotAllowedError: "refused",
+    SecurityError: "refused",
+    NotFoundError: "missing",
+    OverconstrainedError: "missing",
+    NotReadableError: "busy",
+    AbortError: "busy",
+  };
+
+  function tell(reason) {
+    const place = document.getElementById("mic-trouble");
+    if (!place) return;
+    place.textContent = REASONS[reason] || "";
+    place.hidden = !reason;
+    document.body.classList.toggle("no-mic", ["insecure", "unsupported"].includes(reason));
+  }
+
+  // Gradio's recorder asks for the microphone itself and keeps the reason of a failure in the
+  // console: listen in, so that the visitor is told too.
+  function listenIn(devices) {
+    const ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (constraints) => {
+      try {
+        const stream = await ask(constraints);
+        tell("");
+        return stream;
+      } catch (error) {
+        tell(BY_ERROR[error.name] || "unsupported");
+        throw error;
+      }
+    };
+  }
+
+  async function check() {
+    const devices = navigator.mediaDevices;
+    if (!window.isSecureContext) return tell("insecure");
+    if (!devices || !devices.getUserMedia) return tell("unsupported");
+    listenIn(devices);
+    const permission = await navigator.permissions
+      ?.query({ name: "microphone" })
+      .catch(() => null);
+    if (permission?.state === "denied") return tell("refused");
+    const known = await devices.enumerateDevices().catch(() => []);
+    if (known.length && !known.some((device) => device.kind === "audioinput")) tell("missing");
+  }
+
+  const TEST_MS = 3000;
+
+  async function test(button) {
+    const result = document.getElementById("mic-test-result");
+    const sound = document.getElementById("mic-test-sound");
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    } catch (error) {
+      result.textContent = REASONS[BY_ERROR[error.name] || "unsupported"];
+      return;
+    }
+    button.disabled = true;
+    result.textContent = "Speak now …";
+    const loudest = meter(stream);
+    const recorder = new MediaRecorder(stream);
+    const pieces = [];
+    recorder.ondataavailable = (event) => pieces.push(event.data);
+    recorder.onstop = () => {
+      stream.getTracks().forEach((track) => track.stop());
+      if (sound.src) URL.revokeObjectURL(sound.src);
+      sound.src = URL.createObjectURL(new Blob(pieces, { type: recorder.mimeType }));
+      sound.hidden = false;
+      result.textContent = verdict(loudest());
+      button.disabled = false;
+    };
+    recorder.start();
+    setTimeout(() => recorder.stop(), TEST_MS);
+  }
+
+  // Draws the level while the stream lives; returns a function that gives the loudest one in dB.
+  function meter(stream) {
+    window.audiochat.player.unlock();
+    const context = window.audiochat.player.context;
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(stream).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    const element = document.getElementById("mic-test-meter");
+    let loudest = -100;
+    const draw = () => {
+      analyser.getFloatTimeDomainData(samples);
+      const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+      const level = 10 * Math.log10(power + 1e-10);
+      loudest = Math.max(loudest, level);
+      const shown = Math.round(Math.min(100, Math.max(0, (level + 60) * 1.8)));
+      element.firstElementChild.style.width = `${shown}%`;
+      element.setAttribute("aria-valuenow", shown);
+      if (stream.active) requestAnimationFrame(draw);
+    };
+    draw();
+    return () => loudest;
+  }
+
+  function verdict(level) {
+    if (level < -60) return "Nothing was heard: is the right microphone chosen, and not muted?";
+    if (level < -35) return "Very quiet: come closer, or raise the level of the microphone.";
+    return "The microphone works. Listen to it:";
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("#mic-test-start");
+    if (button) test(button);
+  });
+  // The page's elements are mounted after this script ran.
+  const waiting = setInterval(() => {
+    if (!document.getElementById("mic-trouble")) return;
+    clearInterval(waiting);
+    check();
+  }, 100);
+})();

@@ -1,0 +1,60 @@
+// Keys, and the moments at which the spoken reply must fall silent.
+(() => {
+  const KEYS_ON = "audiochat.keys";
+  const visible = (element) => element && element.offsetParent !== null;
+  const find = (selector) => [...document.querySelectorAll(selector)].find(visible);
+  const keysOn = () => localStorage.getItem(KEYS_ON) !== "off";
+
+  function typing(target) {
+    return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  }
+
+  function stopReply() {
+    window.audiochat.player.stop();
+    const stop = document.querySelector("#stop");
+    if (stop && !stop.disabled) stop.click();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return stopReply();
+    if (event.key.toLowerCase() !== "r" || event.repeat || !keysOn()) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const button = find("#mic button.stop-button") || find("#mic button.record-button");
+    if (!button) return;
+    event.preventDefault();
+    button.click();
+  });
+
+  document.addEventListener(
+    "click",
+    (event) => {
+      const pressed = (selector) => event.target.closest?.(selector);
+      if (pressed("#mic .record-button")) stopReply();
+      else if (pressed("#stop, #clear, #undo, #retry")) window.audiochat.player.stop();
+      else if (pressed("#keys-on")) localStorage.setItem(KEYS_ON, event.target.checked ? "on" : "off");
+    },
+    true,
+  );
+
+  // Gradio's small players are all called "Audio": name each by what is said in it.
+  function namePlayers() {
+    for (const player of document.querySelectorAll("#chat .minimal-audio-player")) {
+      const bubble = player.closest(".message-row");
+      const mine = bubble?.classList.contains("user-row");
+      const words = bubble?.querySelector(".message-content p:not(:has(small))")?.textContent ?? "";
+      const name = `${mine ? "Your recording" : "Spoken reply"}: ${words}`;
+      if (player.getAttribute("aria-label") !== name) player.setAttribute("aria-label", name);
+    }
+  }
+  new MutationObserver(namePlayers).observe(document.documentElement, {
+    childList: true,
+    subtree: true,
+  });
+
+  const waiting = setInterval(() => {
+    const box = document.getElementById("keys-on");
+    if (!box) return;
+    clearInterval(waiting);
+    box.checked = keysOn();
+  }, 100);
+})();

@@ -1,0 +1,239 @@
+"""The layout of the page: every component, and nothing of what it does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
+from audiochat.sampling import MAX_SEED, Sampling
+from audiochat.ui import texts
+from audiochat.ui.session import Session
+from audiochat.voices.base import FACTOR_RANGE
+
+VOICE_OFF = "off"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip that a visitor can ask with one press."""
+
+    path: Path
+    words: str
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The settings panel, in the order in which `events.settings_of` takes it."""
+
+    model: gr.Dropdown
+    system_prompt: gr.Textbox
+    temperature: gr.Slider
+    top_p: gr.Slider
+    repetition_penalty: gr.Slider
+    seed: gr.Number
+    max_new_tokens: gr.Slider
+    voice: gr.Dropdown
+    speed: gr.Slider
+    pitch: gr.Slider
+
+
+@dataclass(frozen=True)
+class Page:
+    """The components that events read and write."""
+
+    session: gr.State
+    ticket: gr.State
+    """Changes when a turn is to be answered: all buttons lead to one run of the model."""
+    edited: gr.State
+    state_line: gr.HTML
+    chat: gr.Chatbot
+    correction: gr.Row
+    words: gr.Textbox
+    correct: gr.Button
+    mic: gr.Audio
+    box: gr.Textbox
+    upload: gr.UploadButton
+    stop: gr.Button
+    retry: gr.Button
+    undo: gr.Button
+    clear: gr.Button
+    examples: list[gr.Button]
+    load_again: gr.Button
+    speech: gr.HTML
+    controls: Controls
+
+
+def lay_out(models: list[str], examples: list[Example]) -> Page:
+    """Place every component in the open Blocks."""
+    session, ticket, edited = gr.State(Session()), gr.State(0), gr.State(None)
+    with gr.Row(elem_id="top"):
+        gr.HTML(texts.HEADER, elem_id="header")
+        state_line = gr.HTML(elem_id="state-line")
+        load_again = gr.Button("Try again", size="sm", visible=False, elem_id="load-again")
+    chat = _chat()
+    with gr.Row(elem_id="actions"):
+        stop = gr.Button(
+            "■ Stop", variant="stop", interactive=False, size="sm", min_width=60, elem_id="stop"
+        )
+        retry = gr.Button("↻ Retry", size="sm", min_width=60, elem_id="retry")
+        undo = gr.Button("↶ Undo", size="sm", min_width=60, elem_id="undo")
+        clear = gr.Button("✕ Clear", size="sm", min_width=60, elem_id="clear")
+    with gr.Row(visible=False, elem_id="correction") as correction:
+        words = gr.Textbox(
+            label="Not what you said? Correct the words",
+            lines=1,
+            max_lines=4,
+            scale=5,
+            elem_id="words",
+        )
+        correct = gr.Button(
+            "Ask again", variant="primary", scale=1, min_width=120, elem_id="correct"
+        )
+    gr.HTML(texts.MICROPHONE_TROUBLE)
+    mic = gr.Audio(
+        sources=["microphone"],
+        type="filepath",
+        label="Record your question",
+        show_label=False,
+        elem_id="mic",
+        waveform_options=gr.WaveformOptions(show_recording_waveform=True),
+    )
+    with gr.Row(elem_id="typing", equal_height=True):
+        box = gr.Textbox(
+            placeholder="or type here, and press Enter",
+            label="Type your question",
+            show_label=False,
+            submit_btn=True,
+            lines=1,
+            max_lines=6,
+            scale=5,
+            elem_id="box",
+        )
+        upload = gr.UploadButton(
+            "⬆ Upload audio",
+            file_types=["audio"],
+            scale=1,
+            min_width=160,
+            elem_id="upload",
+        )
+    buttons = _examples(examples)
+    controls = _settings(models)
+    with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
+        gr.HTML(texts.MICROPHONE_TEST)
+    with gr.Accordion("What this is, and where recordings go", open=True, elem_id="about"):
+        gr.Markdown(texts.ABOUT)
+    gr.HTML(texts.KEYS)
+    return Page(
+        session=session,
+        ticket=ticket,
+        edited=edited,
+        state_line=state_line,
+        chat=chat,
+        correction=correction,
+        words=words,
+        correct=correct,
+        mic=mic,
+        box=box,
+        upload=upload,
+        stop=stop,
+        retry=retry,
+        undo=undo,
+        clear=clear,
+        examples=buttons,
+        load_again=load_again,
+        speech=_speech(),
+        controls=controls,
+    )
+
+
+def _chat() -> gr.Chatbot:
+    return gr.Chatbot(
+        label="Conversation",
+        show_label=False,
+        elem_id="chat",
+        height="min(44vh, 520px)",
+        buttons=["copy"],
+        editable="user",
+        placeholder=texts.PLACEHOLDER,
+        allow_tags=False,
+        latex_delimiters=[],
+        feedback_options=None,
+        layout="bubble",
+    )
+
+
+def _examples(examples: list[Example]) -> list[gr.Button]:
+    if not examples:
+        return []
+    with gr.Row(elem_id="examples"):
+        gr.HTML(
+            "<span>Hear how it goes, with a recorded question:</span>", elem_id="examples-label"
+        )
+        return [
+            gr.Button(f"▶ {example.words}", size="sm", min_width=120, elem_classes="example")
+            for example in examples
+        ]
+
+
+def _speech() -> gr.HTML:
+    """The pieces of the spoken reply, handed to the page's own player; nothing of it is shown."""
+    return gr.HTML(
+        value="",
+        html_template="<span></span>",
+        js_on_load="watch('value', () => window.audiochat.player.take(props.value));",
+        visible="hidden",
+        elem_id="speech",
+    )
+
+
+def _settings(models: list[str]) -> Controls:
+    default = Sampling()
+    low, high = FACTOR_RANGE
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
+        with gr.Row():
+            model = gr.Dropdown(models, value=models[0], label="Model")
+            voice = gr.Dropdown(
+                [("Loading …", ""), ("Off", VOICE_OFF)], value="", label="Voice of the reply"
+            )
+        with gr.Row():
+            speed = gr.Slider(low, high, 1.0, step=0.05, label="Speed of the voice")
+            pitch = gr.Slider(low, high, 1.0, step=0.05, label="Pitch of the voice")
+        system_prompt = gr.Textbox(
+            DEFAULT_SYSTEM_PROMPT, label="System prompt: what the model is told first", lines=2
+        )
+        with gr.Row():
+            temperature = gr.Slider(
+                0.0,
+                2.0,
+                default.temperature,
+                step=0.05,
+                label="Temperature (0: always the likeliest)",
+            )
+            top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label="Top-p")
+            repetition_penalty = gr.Slider(
+                1.0, 2.0, default.repetition_penalty, step=0.05, label="Repetition penalty"
+            )
+        with gr.Row():
+            seed = gr.Number(
+                default.seed,
+                label="Seed (empty: another each time)",
+                precision=0,
+                minimum=0,
+                maximum=MAX_SEED,
+            )
+            max_new_tokens = gr.Slider(
+                16, 1024, default.max_new_tokens, step=16, label="Longest reply, in tokens"
+            )
+    return Controls(
+        model,
+        system_prompt,
+        temperature,
+        top_p,
+        repetition_penalty,
+        seed,
+        max_new_tokens,
+        voice,
+        speed,
+        pitch,
+    )

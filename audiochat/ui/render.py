@@ -1,0 +1,114 @@
+"""Draws a session as the messages of a Gradio Chatbot, and its sounds as files.
+
+Message i of the view is message i of `Session.shown`, so that an index from the page means the same
+here.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from audiochat.audio import Waveform, write_wav
+from audiochat.conversation import AudioPart, Message
+from audiochat.turn import Timings
+from audiochat.ui.session import ReplyNote, Session
+
+SURE_FROM = 0.6
+"""From this confidence on, what was heard is stated and not asked."""
+
+HEARD = re.compile(r"^(?:I heard:?|You said:) “(?P<words>.*)”", re.DOTALL)
+
+
+def messages(session: Session, folder: Path) -> list[dict[str, Any]]:
+    """Draw the whole view; sounds are written to `folder` where they are not there yet."""
+    drawn, replies = [], 0
+    for message in session.shown:
+        if message.role == "user":
+            drawn.append({"role": "user", "content": _question(message, folder)})
+            continue
+        note = session.notes[replies] if replies < len(session.notes) else ReplyNote()
+        replies += 1
+        drawn.append({"role": "assistant", "content": _reply(message, note, folder)})
+    if session.trouble:
+        drawn.append({"role": "assistant", "content": [f"⚠️ {session.trouble}"]})
+    return drawn
+
+
+def heard_line(part: AudioPart) -> str:
+    """Say in one line what was understood of a recording; empty while it is not known."""
+    words = html.escape(part.words, quote=False)
+    if part.corrected:
+        return f"You said: “{words}”"
+    if part.heard is None:
+        return ""
+    if not part.heard.strip():
+        return "I heard no words. Speak closer to the microphone, or type what you said."
+    if part.confidence is not None and part.confidence < SURE_FROM:
+        return f"I heard “{words}”, is that right?"
+    return f"I heard: “{words}”"
+
+
+def words_of(line: str) -> str:
+    """Return the words inside an edited heard-line, or the line itself if it is none."""
+    line = html.unescape(line).strip()
+    found = HEARD.match(line)
+    return found["words"].strip() if found else line
+
+
+def timing_line(timings: Timings) -> str:
+    """Tell how long a reply took, in one line."""
+    figures = [
+        (timings.first_text_ms, "first words after {:.2f} s", 1000),
+        (timings.first_speech_ms, "first sound after {:.2f} s", 1000),
+        (timings.total_ms, "all after {:.2f} s", 1000),
+        (timings.tokens_per_s, "{:.0f} tokens/s", 1),
+    ]
+    told = [form.format(value / unit) for value, form, unit in figures if value is not None]
+    if timings.prompt_tokens:
+        reused = f", {timings.reused_tokens} of them remembered" if timings.reused_tokens else ""
+        told.append(f"{timings.prompt_tokens} tokens read{reused}")
+    return " · ".join(told)
+
+
+def sound_file(waveform: Waveform, folder: Path, name: str) -> str:
+    """Write the sound as WAV below `folder`, once, and return its path.
+
+    The folder of the file is named by content, which nobody can guess.
+    """
+    path = folder / waveform.digest / f"{name}.wav"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_wav(waveform, path)
+    return str(path)
+
+
+def _question(message: Message, folder: Path) -> list[str | dict[str, str]]:
+    content: list[str | dict[str, str]] = []
+    for part in message.parts:
+        if isinstance(part, str):
+            content.append(html.escape(part, quote=False))
+            continue
+        line = heard_line(part)
+        words = part.words or "not written down yet"
+        path = sound_file(part.waveform, folder, "question")
+        content.append({"path": path, "alt_text": f"Your recording: {words}"})
+        if line:
+            content.append(line)
+    return content
+
+
+def _reply(message: Message, note: ReplyNote, folder: Path) -> list[str | dict[str, str]]:
+    text = message.text or "(The model said nothing. Ask in other words.)"
+    content: list[str | dict[str, str]] = [text]
+    if note.speech is not None:
+        path = sound_file(note.speech, folder, "reply")
+        content.append({"path": path, "alt_text": f"Spoken reply: {message.text}"})
+    figures: Sequence[str] = [
+        *(["stopped"] if message.stopped else []),
+        *([timing_line(note.timings)] if note.timings else []),
+    ]
+    if figures:
+        content.append(f"<small>{' · '.join(figures)}</small>")
+    return content

@@ -1,0 +1,184 @@
+"""What one visitor's page shows, as a value: the conversation, and the turn being answered.
+
+Knows nothing of Gradio. Every button of the page is one method here, so that what the page keeps
+and what it shows cannot drift apart: the view is drawn from this value alone.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from audiochat.audio import Waveform, concatenate
+from audiochat.backends.base import Heard
+from audiochat.conversation import AudioPart, Conversation, Message
+from audiochat.errors import AudioError, ConversationError
+from audiochat.turn import Timings
+
+STOPPED_EARLY = "Stopped before an answer came."
+
+
+@dataclass(frozen=True)
+class ReplyNote:
+    """What is kept beside one reply: how it sounded, and how long it took."""
+
+    speech: Waveform | None = None
+    timings: Timings | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """The conversation, and beside it the turn that has no whole answer yet."""
+
+    conversation: Conversation = field(default_factory=Conversation)
+
+    notes: tuple[ReplyNote, ...] = ()
+    """One for each reply of the conversation, in order."""
+
+    asked: Message | None = None
+    """The user's turn being answered, or left unanswered by a stop or a failure."""
+
+    partial: str = ""
+    """The reply to `asked` as far as it is written."""
+
+    spoken: tuple[Waveform, ...] = ()
+    """The pieces of that reply voiced so far."""
+
+    trouble: str = ""
+    """Why `asked` has no answer, for the person; empty while it may still come."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a turn is still to be answered."""
+        return self.asked is not None and not self.trouble
+
+    @property
+    def question(self) -> Conversation:
+        """The conversation to answer: the history and the turn asked."""
+        if self.asked is None:
+            raise ConversationError("There is nothing to answer yet: record, upload or type.")
+        return self.conversation.add(self.asked)
+
+    @property
+    def shown(self) -> tuple[Message, ...]:
+        """Every message of the view, in order."""
+        messages = self.conversation.messages
+        if self.asked is not None:
+            messages += (self.asked,)
+            if self.partial:
+                messages += (Message("assistant", (self.partial,)),)
+        return messages
+
+    # The buttons.
+
+    def ask(self, message: Message) -> Self:
+        """Put a new turn; one that was left unanswered gives way to it."""
+        return replace(self.settled(), asked=message, partial="", spoken=(), trouble="")
+
+    def retry(self) -> Self:
+        """Ask the last turn again: the unanswered one, or the last that has a reply."""
+        now = self.settled()
+        if now.asked is not None:
+            return now.ask(now.asked)
+        return now._reopened(now.conversation.retry())
+
+    def undo(self) -> Self:
+        """Take back the last turn, answered or not."""
+        now = self.settled()
+        if now.asked is not None:
+            return now._idle(now.conversation)
+        return now._idle(now.conversation.undo())
+
+    def edit(self, index: int, text: str) -> Self:
+        """Replace the user's message at `index` of the view by text and ask that."""
+        now = self.settled()
+        if now.asked is not None and index == len(now.conversation.messages):
+            return now.ask(Message.user(text))
+        return now._reopened(now.conversation.edit(index, text))
+
+    def correct(self, words: str, index: int | None = None) -> Self:
+        """Say what the spoken turn at `index` (the newest) really said, and ask again."""
+        now = self.settled()
+        if index is None:
+            index = now.last_spoken
+        if index is None:
+            raise ConversationError("There is no recording to correct: the last turn was typed.")
+        if now.asked is not None and index == len(now.conversation.messages):
+            now = replace(now, conversation=now.question)
+        return now._reopened(now.conversation.correct(index, words))
+
+    def cleared(self) -> Self:
+        """Forget everything but the system prompt."""
+        return type(self)(Conversation(system_prompt=self.conversation.system_prompt))
+
+    def settled(self) -> Self:
+        """End a turn that is still being answered: what is written stays, marked as stopped."""
+        if not self.waiting or self.asked is None:
+            return self
+        if not self.partial.strip():
+            return self.failed(STOPPED_EARLY)
+        reply = Message("assistant", (self.partial.strip(),), stopped=True)
+        return self.answered(self.question.add(reply), None)
+
+    # What happens to a turn while it is answered.
+
+    def heard(self, event: Heard) -> Self:
+        """Note what was understood of the turn asked."""
+        conversation = self.question.with_heard(
+            event.message_index, event.part_index, event.text, event.confidence
+        )
+        return replace(
+            self,
+            conversation=replace(conversation, messages=conversation.messages[:-1]),
+            asked=conversation.messages[-1],
+        )
+
+    def written(self, text: str) -> Self:
+        """Add the next piece of the reply."""
+        return replace(self, partial=self.partial + text)
+
+    def voiced(self, waveform: Waveform) -> Self:
+        """Keep the next spoken piece of the reply."""
+        return replace(self, spoken=(*self.spoken, waveform))
+
+    def answered(self, conversation: Conversation, timings: Timings | None) -> Self:
+        """Close the turn with the conversation that holds its reply."""
+        note = ReplyNote(_joined(self.spoken), timings)
+        return replace(self, notes=(*self.notes, note))._idle(conversation)
+
+    def failed(self, sentence: str) -> Self:
+        """Leave the turn unanswered, with the reason; the conversation stays as it was."""
+        return replace(self, partial="", spoken=(), trouble=sentence)
+
+    # What the page asks of it.
+
+    @property
+    def last_spoken(self) -> int | None:
+        """Index in the view of the newest turn, if it holds a recording."""
+        asked = [index for index, message in enumerate(self.shown) if message.role == "user"]
+        return asked[-1] if asked and self.shown[asked[-1]].audio_parts else None
+
+    @property
+    def last_words(self) -> str:
+        """What was heard of that recording, to be corrected."""
+        if self.last_spoken is None:
+            return ""
+        parts = self.shown[self.last_spoken].parts
+        return " ".join(part.words for part in parts if isinstance(part, AudioPart)).strip()
+
+    def _reopened(self, conversation: Conversation) -> Self:
+        """Put the last message, which is the user's, as the turn asked."""
+        *history, asked = conversation.messages
+        now = self._idle(replace(conversation, messages=tuple(history)))
+        return replace(now, asked=asked)
+
+    def _idle(self, conversation: Conversation) -> Self:
+        """Stand at the end of that conversation, its notes kept."""
+        replies = sum(message.role == "assistant" for message in conversation.messages)
+        return type(self)(conversation, self.notes[:replies])
+
+
+def _joined(pieces: tuple[Waveform, ...]) -> Waveform | None:
+    """One sound of the pieces; None where there are none, or they cannot be joined."""
+    try:
+        return concatenate(list(pieces)) if pieces else None
+    except AudioError:
+        return None

@@ -1,0 +1,79 @@
+"""The line that says what the program is doing: loading, ready, answering, or why it cannot."""
+
+import html
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from audiochat.backends.base import Backend
+from audiochat.ui.answering import Answering
+from audiochat.ui.model_loading import Loading
+from audiochat.ui.page import VOICE_OFF, Page
+from audiochat.voices.espeak import voice_label
+
+TICK_S = 0.3
+
+
+def state_line(answering: Answering, model: str, stage: str = "") -> str:
+    """Draw the line: the stage of a turn, or the state of the model."""
+    return _drawn("busy", f"{stage} …") if stage else _of(answering.models.get(model))
+
+
+def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
+    """Show the state on each visit, when another model is chosen, and when loading is retried."""
+    gr.on(
+        [demo.load, page.controls.model.change, page.load_again.click],
+        partial(watch, answering, page),
+        page.controls.model,
+        [page.state_line, page.load_again, page.controls.voice],
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def watch(answering: Answering, page: Page, model: str) -> Iterator[dict[Any, Any]]:
+    """Show how the loading of the model and the voice goes on, until both are done."""
+    loading = answering.models.get(model, again=True)
+    shown = ""
+    while True:
+        finished = loading.wait(TICK_S)
+        line = _of(loading)
+        if line != shown:
+            yield {page.state_line: line, page.load_again: gr.Button(visible=bool(loading.error))}
+            shown = line
+        if finished:
+            break
+    answering.voice.wait()
+    yield {page.controls.voice: _voices(answering)}
+
+
+def _of(loading: Loading[Backend]) -> str:
+    if not loading.finished:
+        return _drawn("loading", loading.sentence, loading.fraction)
+    if loading.error is not None:
+        return _drawn("failed", str(loading.error))
+    return _drawn("ready", f"Ready: {loading.result().label}")
+
+
+def _voices(answering: Answering) -> gr.Dropdown:
+    voice = answering.voice.value
+    if answering.voice.error is not None:
+        gr.Warning(f"{answering.voice.error} Replies are shown as text.")
+    if voice is None:
+        return gr.Dropdown([("Off", VOICE_OFF)], value=VOICE_OFF)
+    named = [(voice_label(name), name) for name in voice.voices()]
+    return gr.Dropdown([*named, ("Off", VOICE_OFF)], value=named[0][1] if named else "")
+
+
+def _drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
+    """One line with a dot of colour; with a bar where the fraction is known."""
+    bar = ""
+    if fraction is not None:
+        bar = f'<progress max="1" value="{fraction:.3f}"></progress>'
+    return (
+        f'<div class="state {kind}" role="status" aria-live="polite"><span class="dot"></span>'
+        f"<span>{html.escape(sentence)}</span>{bar}</div>"
+    )

@@ -1,0 +1,52 @@
+"""The sentences of the page that do not change while it runs."""
+
+TITLE = "audiochat"
+
+HEADER = """
+<header>
+  <div class="mark" aria-hidden="true">
+    <svg width="24" height="24" viewBox="0 0 24 24" fill="none" stroke="currentColor"
+      stroke-width="2.2" stroke-linecap="round">
+      <path d="M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4"/>
+    </svg>
+  </div>
+  <div><h1>audiochat</h1><p>Ask a question aloud. Read the answer, and hear it.</p></div>
+</header>
+"""
+
+PLACEHOLDER = """
+<div id="welcome">
+  <strong>Say something</strong>
+  <p>Press <b>Record</b>, ask a short question in English, press <b>Stop</b>. The answer follows by
+  itself. No microphone? Type, upload a recording, or try an example below.</p>
+</div>
+"""
+
+KEYS = """
+<p id="keys"><kbd>R</kbd> record and stop recording · <kbd>Esc</kbd> stop the answer
+<label><input type="checkbox" id="keys-on" checked> keys on</label></p>
+"""
+
+MICROPHONE_TROUBLE = '<div id="mic-trouble" role="alert" hidden></div>'
+
+MICROPHONE_TEST = """
+<div id="mic-test">
+  <p>Speak for three seconds, watch the level, then hear yourself. The sound stays in this
+  browser.</p>
+  <button type="button" id="mic-test-start" class="lg secondary">Start the test</button>
+  <div id="mic-test-meter" role="meter" aria-label="Microphone level" aria-valuemin="0"
+    aria-valuemax="100" aria-valuenow="0"><div></div></div>
+  <p id="mic-test-result" role="status" aria-live="polite"></p>
+  <audio id="mic-test-sound" controls hidden aria-label="Your test recording"></audio>
+</div>
+"""
+
+ABOUT = """
+* **English only**, and best in a quiet room: one speaker, one short question at a time.
+* The built-in model is **a small demonstration** (135 million parameters): it chats and answers
+  easy questions, often wrongly. **Translating and summarising need a bigger model**:
+  `python app.py --model NAME_OR_FOLDER` takes one.
+* **Where recordings are kept:** on the machine that runs this page, nowhere else. They leave its
+  memory when you clear the conversation, or an hour after you close the page; the sound files
+  behind the players are deleted after two hours, and when the program stops.
+"""
