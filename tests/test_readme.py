@@ -104,7 +104,7 @@ def test_an_install_names_what_is_there(command: str) -> None:
 def test_the_training_commands_are_understood() -> None:
     module = import_module(COMMANDS["train"].target.split(":")[0])
     for command in TRAININGS:
-        module.parser().parse_args(shlex.split(command)[4:])
+        module.build_parser().parse_args(shlex.split(command)[4:])
 
 
 def test_nothing_shown_is_left_untested() -> None:

@@ -9,7 +9,7 @@ from audiochat.evaluation.latency import MEASURES, Figure
 from audiochat.evaluation.provenance import machine, write_json
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this command's options."""
     parser = argparse.ArgumentParser("python -m audiochat bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="OUT", help="save the figures")
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
-    options = parser().parse_args(argv)
+    options = build_parser().parse_args(argv)
     described = machine()
     gpu = described["gpu"] or "no GPU"
     print(

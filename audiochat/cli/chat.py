@@ -30,7 +30,7 @@ WELCOME = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this command's options."""
     parser = argparse.ArgumentParser("python -m audiochat chat", description=__doc__)
     turns = parser.add_argument_group("turns, answered in order (none: live on the sound card)")
@@ -180,7 +180,7 @@ def _load(options: argparse.Namespace, *, with_voice: bool) -> tuple[Backend, Vo
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    reader = parser()
+    reader = build_parser()
     options = reader.parse_args(argv)
     if not options.turns and (options.say or options.json):
         reader.error("--say and --json need at least one --text or --audio")

@@ -42,7 +42,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as stopped:
         main([name, "--help"])
     assert stopped.value.code == 0
-    assert f"python -m audiochat {name}" in capsys.readouterr().out
+    assert f"audiochat {name}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,93 @@
+"""`evaluate`: how well the model hears (`asr`), and how well it answers by voice (`chat`)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from audiochat import load
+from audiochat.evaluation import asr
+from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
+from audiochat.evaluation.peers import PEERS
+from audiochat.evaluation.provenance import write_json
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command's options."""
+    whole = argparse.ArgumentParser("python -m audiochat evaluate", description=__doc__)
+    tasks = whole.add_subparsers(dest="task", required=True)
+    hearing = tasks.add_parser("asr", help="word error rates", description=asr.__doc__)
+    _add_shared(hearing)
+    hearing.add_argument("--peer", choices=PEERS, help="another recogniser on the same clips")
+    return whole
+
+
+def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
+    reader = build_parser()
+    options = reader.parse_args(argv)
+    if (options.snr is None) != (options.noise is None):
+        reader.error("--snr and --noise go together")
+    clips = read_clips(options.manifest, options.audio_root, options.limit)
+    for problem in clips.problems:
+        print(f"skipped: {problem}", file=sys.stderr)
+    write_json(options.json, _hear(options, clips))
+    return 0
+
+
+def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
+    """Run `evaluate asr` and print its figures."""
+    # First, for a package that is missing should be said before an hour of listening.
+    peer = PEERS[options.peer]() if options.peer else None
+    model = load(options.model)
+
+    def hear(clips: tuple[Clip, ...]) -> list[asr.HeardClip]:
+        return asr.hear_all(lambda waveform: model.hear(waveform).text, clips)
+
+    found = asr.report(hear(clips.clips), len(clips.problems))
+    _print_rates("overall", found["overall"])
+    for name, figures in found["sets"].items():
+        _print_rates(f"  {name}", figures)
+    found["noise"], found["peers"] = {}, {}
+    for snr_db in options.snr or ():
+        noisy = with_noise(clips.clips, options.noise, snr_db)
+        found["noise"][f"{snr_db:g}"] = asr.summary(hear(noisy))
+        _print_rates(f"noise, {snr_db:g} dB", found["noise"][f"{snr_db:g}"])
+    if peer is not None:
+        found["peers"][options.peer] = asr.summary(asr.hear_all(peer, clips.clips))
+        _print_rates(options.peer, found["peers"][options.peer])
+    return found
+
+
+def _print_rates(name: str, figures: dict[str, Any]) -> None:
+    low, high = figures["wer_ci95"]
+    print(
+        f"{name:<28} WER {figures['wer']:.3f} ({low:.3f} to {high:.3f})  CER {figures['cer']:.3f}  "
+        f"{figures['clips']} clips, {figures['words']} words, "
+        f"{figures['audio_s']:.0f} s at {figures['rtf']:.3f} of real time",
+        flush=True,
+    )
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    """Add the options that both tasks take."""
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON lines with audio, text")
+    parser.add_argument("--audio-root", type=Path, required=True, help="where the clips lie")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="the figures")
+    parser.add_argument("--model", default="embedded", help="embedded, or a weights folder")
+    parser.add_argument("--snr", type=_ratios, metavar="20,10", help="again in noise, in dB")
+    parser.add_argument("--noise", type=Path, metavar="DIR", help="the noise for --snr")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N lines")
+
+
+def _ratios(value: str) -> tuple[float, ...]:
+    return tuple(float(ratio) for ratio in value.split(","))
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return number

@@ -1,0 +1,106 @@
+"""The clips of a manifest, decoded under limits, and the noise that is laid over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE, Waveform, decode
+from audiochat.errors import AudioError, DataError
+from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
+
+ACTIVE_FRAME_S = 0.02
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip that can be heard, with the line it came from."""
+
+    name: str
+    """Its `audio` field: the path under the audio root."""
+
+    line: ManifestLine
+    waveform: Waveform
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The right answers, none where the manifest has none."""
+        answer = self.line.extra.get("answer") or ()
+        return (answer,) if isinstance(answer, str) else tuple(map(str, answer))
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """The clips that are good, and a sentence for each line that is not."""
+
+    clips: tuple[Clip, ...]
+    problems: tuple[str, ...]
+
+
+def read_clips(manifest: Path, audio_root: Path, limit: int | None = None) -> ClipSet:
+    """Read a manifest and decode its clips; `limit` keeps the first lines alone.
+
+    Raises:
+        DataError: More than 1 % of the lines are bad, or none is left.
+    """
+    read = read_manifest(manifest, audio_root, limit)
+    clips: list[Clip] = []
+    problems: list[str] = []
+    for line in read.lines:
+        name = line.audio.relative_to(audio_root).as_posix()
+        try:
+            clips.append(Clip(name, line, decode(line.audio, RECORDING_LIMITS)))
+        except AudioError as error:
+            problems.append(f"{manifest}: {name}: {error}")
+    good = Manifest(tuple(clip.line for clip in clips), read.problems)
+    return ClipSet(tuple(clips), good.with_problems(problems, str(manifest)).problems)
+
+
+def with_noise(clips: tuple[Clip, ...], folder: Path, snr_db: float) -> tuple[Clip, ...]:
+    """Lay noise over every clip, as loud as the signal-to-noise ratio says.
+
+    The ratio is to the speech alone: the mean power of the frames within 30 dB of the loudest.
+    Which noise, and which part of it, is drawn from a seed, the same for every ratio.
+
+    Raises:
+        DataError: The folder holds no noise.
+    """
+    noises = list(_noises(folder))
+    if not noises:
+        raise DataError(f"{folder} holds no noise. Give a folder of sound files with --noise.")
+    rng = np.random.default_rng(0)
+    noisy = []
+    for clip in clips:
+        noise = noises[rng.integers(len(noises))]
+        start = int(rng.integers(len(noise)))
+        stretch = np.take(noise, range(start, start + len(clip.waveform.samples)), mode="wrap")
+        mixed = mix(clip.waveform.samples, stretch, snr_db)
+        noisy.append(replace(clip, waveform=Waveform(mixed)))
+    return tuple(noisy)
+
+
+def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    """Add noise (N,) to speech (N,) at a ratio to its active power, kept within full scale."""
+    noise_power = float(np.mean(np.square(noise))) or 1.0
+    gain = np.sqrt(active_power(speech) / noise_power * 10 ** (-snr_db / 10))
+    mixed = speech + gain * noise
+    mixed = mixed / max(1.0, float(np.abs(mixed).max()))
+    return np.asarray(mixed, np.float32)
+
+
+def active_power(speech: np.ndarray) -> float:
+    """Mean power of the frames in which somebody speaks."""
+    frame = int(ACTIVE_FRAME_S * SAMPLE_RATE)
+    n_frames = max(1, len(speech) // frame)
+    powers = np.square(speech[: n_frames * frame]).reshape(n_frames, -1).mean(axis=1)
+    return float(powers[powers >= powers.max() * 1e-3].mean())
+
+
+def _noises(folder: Path) -> Iterator[np.ndarray]:
+    """The sounds of a folder, by name; room impulse responses ("rir") are no noise."""
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.suffix in {".flac", ".wav", ".ogg"} and "_rir" not in path.stem:
+            yield decode(path, RECORDING_LIMITS).samples

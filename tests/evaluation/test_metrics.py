@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from audiochat.evaluation.metrics import (
+    chrf,
+    count_errors,
+    difference_ci95,
+    normalise,
+    perplexity,
+    ratio,
+    ratio_ci95,
+    succeeds,
+)
+
+
+def test_spelling_case_and_numbers_do_not_count() -> None:
+    assert normalise("What's the colour, Mr. Brown?") == "what is the color mister brown"
+    assert count_errors("It costs twenty one dollars!", "it costs $21").errors == 0
+
+
+def test_errors_are_counted_in_words_and_characters() -> None:
+    found = count_errors("the cat sat", "the hat sat down")
+    assert (found.errors, found.words) == (2, 3)
+    assert (found.char_errors, found.chars) == (6, 11)
+
+
+def test_hearing_nothing_is_all_deletions_and_hearing_ghosts_all_insertions() -> None:
+    assert count_errors("the cat sat", "").errors == 3
+    ghosts = count_errors("[noise]", "somebody spoke")
+    assert (ghosts.errors, ghosts.words) == (2, 0)
+
+
+def test_a_rate_is_weighted_by_its_words() -> None:
+    assert ratio([1, 0], [1, 9]) == 0.1
+    assert ratio([], []) == 0.0
+
+
+def test_the_interval_holds_the_rate_and_repeats() -> None:
+    rng = np.random.default_rng(1)
+    errors, words = list(rng.integers(0, 4, 200)), [10] * 200
+    low, high = ratio_ci95(errors, words)
+    assert low < ratio(errors, words) < high
+    assert (low, high) == ratio_ci95(errors, words)
+    # The standard error of the mean of 200 draws, seen from the normal distribution.
+    assert high - low == pytest.approx(2 * 1.96 * np.std(errors) / 10 / np.sqrt(200), rel=0.1)
+
+
+def test_more_clips_narrow_the_interval() -> None:
+    few, many = ratio_ci95([0, 1] * 10, [1] * 20), ratio_ci95([0, 1] * 1000, [1] * 2000)
+    assert many[1] - many[0] < (few[1] - few[0]) / 5
+
+
+def test_a_difference_of_equals_is_none() -> None:
+    assert difference_ci95([1, 0, 1], [1, 0, 1]) == (0.0, 0.0)
+    low, high = difference_ci95([1] * 30, [0] * 30)
+    assert low == high == 1.0
+
+
+def test_success_wants_whole_words() -> None:
+    assert succeeds("It was Paris, in France.", ["London", "paris"])
+    assert not succeeds("It was comparison.", ["Paris"])
+    assert succeeds("There are twelve.", ["12"])
+    assert not succeeds("Anything", [""])
+
+
+def test_chrf_is_a_fraction() -> None:
+    assert chrf(["the same"], ["the same"]) == pytest.approx(1.0)
+    assert chrf(["quite other"], ["xyz"]) < 0.1
+
+
+def test_perplexity_is_weighted_by_tokens() -> None:
+    assert perplexity([np.log(2) * 3, np.log(8)], [3, 1]) == pytest.approx(2**1.5)
+    assert perplexity([], []) is None
