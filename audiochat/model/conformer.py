@@ -1,0 +1,210 @@
+"""The audio encoder: stacked log-mel frames, conformer blocks, a CTC head.
+
+One set of weights serves the whole clip and chunks of it: attention and convolution look no
+further right than the chunk's end when a chunk length is given. Layer choices are those measured
+to be cheap on CPU too: a linear front end, rotary positions, the depthwise convolution as a
+channels-last 2-D one.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiochat.model.config import EncoderConfig
+
+
+@dataclass(frozen=True)
+class Context:
+    """How far a frame may look: `chunk` frames form one block of look-ahead, `left` are kept before."""
+
+    chunk: int = 0
+    """Frames to a chunk; 0 is the whole clip."""
+    left: int = 0
+    """Frames seen before the chunk; 0 is all. Ignored for the whole clip."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder makes of a batch."""
+
+    frames: Tensor
+    """(B, T, D)"""
+    log_probs: Tensor
+    """(B, T, V) log posteriors of the CTC units."""
+    early_log_probs: tuple[Tensor, ...]
+    """The same guessed after earlier blocks, for the intermediate CTC loss."""
+    n_frames: Tensor
+    """(B,) frames that are not padding."""
+
+
+def rotary_tables(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (T, head_dim) of rotary position embedding (Su et al. 2021)."""
+    inverse = 10_000 ** (-torch.arange(0, head_dim, 2, device=positions.device) / head_dim)
+    angles = positions[:, None] * inverse
+    return torch.cat([angles, angles], -1).cos(), torch.cat([angles, angles], -1).sin()
+
+
+def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+    """Apply rotary tables to x: (B, heads, T, head_dim)."""
+    half = x.shape[-1] // 2
+    turned = torch.cat([-x[..., half:], x[..., :half]], -1)
+    return x * tables[0] + turned * tables[1]
+
+
+def attention_mask(n_frames: Tensor, length: int, context: Context) -> Tensor:
+    """(B, 1, T, T), true where the query (row) may see the key (column)."""
+    at = torch.arange(length, device=n_frames.device)
+    seen = (at < n_frames[:, None])[:, None, None, :]
+    if not context.chunk:
+        return seen
+    chunk_start = at // context.chunk * context.chunk
+    ahead = at[None, :] < (chunk_start + context.chunk)[:, None]
+    behind = at[None, :] >= (chunk_start - context.left)[:, None] if context.left else ahead
+    return seen & (ahead & behind)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary positions."""
+
+    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
+        """`dim` is split among `n_heads`."""
+        super().__init__()
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.norm = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, mask: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+        """x: (B, T, D), mask: (B, 1, T, T) → (B, T, D)."""
+        batch, length, dim = x.shape
+        qkv = self.qkv(self.norm(x)).view(batch, length, 3, self.n_heads, dim // self.n_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(
+            rotate(q, tables),
+            rotate(k, tables),
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
+
+
+class Convolution(nn.Module):
+    """A conformer's convolution module; sees left across chunks, right only within one."""
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        """`kernel`: frames seen, odd."""
+        super().__init__()
+        self.reach = kernel // 2
+        self.norm = nn.LayerNorm(dim)
+        self.gate = nn.Linear(dim, 2 * dim)
+        self.depthwise = nn.Conv2d(dim, dim, (kernel, 1), groups=dim)
+        self.mid_norm = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, inside: Tensor, chunk: int) -> Tensor:
+        """x: (B, T, D), inside: (B, T, 1) with 0 on padding → (B, T, D)."""
+        gated = functional.glu(self.gate(self.norm(x)), dim=-1) * inside
+        mixed = self._mix_chunks(gated, chunk) if chunk else self._mix(gated, self.reach)
+        return self.out(functional.silu(self.mid_norm(mixed)))
+
+    def _mix(self, x: Tensor, left: int) -> Tensor:
+        """Depthwise convolution along T, padded with `left` zeros before and `reach` after."""
+        padded = functional.pad(x, (0, 0, left, self.reach))
+        # (B, T, D) seen as (B, D, T, 1) is channels-last already: no copy.
+        return self.depthwise(padded.permute(0, 2, 1).unsqueeze(-1)).squeeze(-1).permute(0, 2, 1)
+
+    def _mix_chunks(self, x: Tensor, chunk: int) -> Tensor:
+        batch, length, dim = x.shape
+        n_chunks = -(-length // chunk)
+        padded = functional.pad(x, (0, 0, self.reach, n_chunks * chunk - length))
+        pieces = padded.unfold(1, chunk + self.reach, chunk).permute(0, 1, 3, 2)
+        mixed = self._mix(pieces.reshape(batch * n_chunks, chunk + self.reach, dim), 0)
+        return mixed.reshape(batch, n_chunks * chunk, dim)[:, :length]
+
+
+def feed_forward(dim: int, ratio: int, dropout: float) -> nn.Sequential:
+    """A pre-normed feed-forward layer, (…, D) → (…, D)."""
+    return nn.Sequential(
+        nn.LayerNorm(dim),
+        nn.Linear(dim, ratio * dim),
+        nn.SiLU(),
+        nn.Dropout(dropout),
+        nn.Linear(ratio * dim, dim),
+    )
+
+
+class ConformerBlock(nn.Module):
+    """Half feed-forward, attention, convolution, half feed-forward (Gulati et al. 2020)."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        """Sizes from `config`."""
+        super().__init__()
+        self.before = feed_forward(config.dim, config.ffn_ratio, config.dropout)
+        self.attention = Attention(config.dim, config.n_heads, config.dropout)
+        self.convolution = Convolution(config.dim, config.conv_kernel)
+        self.after = feed_forward(config.dim, config.ffn_ratio, config.dropout)
+        self.norm = nn.LayerNorm(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Tensor, mask: Tensor, tables: tuple[Tensor, Tensor], inside: Tensor, chunk: int
+    ) -> Tensor:
+        """x: (B, T, D) → (B, T, D)."""
+        x = x + 0.5 * self.dropout(self.before(x))
+        x = x + self.dropout(self.attention(x, mask, tables))
+        x = x + self.dropout(self.convolution(x, inside, chunk))
+        x = x + 0.5 * self.dropout(self.after(x))
+        return self.norm(x)
+
+
+class Conformer(nn.Module):
+    """Log-mel frames to encoder frames and CTC posteriors."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        """Sizes from `config`."""
+        super().__init__()
+        self.config = config
+        seen = config.stack + 2 * config.stack_margin
+        self.front = nn.Sequential(
+            nn.Linear(seen * config.n_mels, 2 * config.dim),
+            nn.SiLU(),
+            nn.Linear(2 * config.dim, config.dim),
+            nn.LayerNorm(config.dim),
+        )
+        self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(config.n_layers))
+        self.head = nn.Linear(config.dim, config.n_units)
+        self.condition = nn.Linear(config.n_units, config.dim)
+
+    def stacked(self, features: Tensor) -> Tensor:
+        """features: (B, T', F) → (B, ⌈T'/stack⌉, (stack + 2 margins)·F), the tail padded with zeros."""
+        config = self.config
+        length = -(-features.shape[1] // config.stack)
+        tail = length * config.stack - features.shape[1] + config.stack_margin
+        padded = functional.pad(features, (0, 0, config.stack_margin, tail))
+        windows = padded.unfold(1, config.stack + 2 * config.stack_margin, config.stack)
+        return windows.transpose(2, 3).flatten(2)
+
+    def forward(
+        self, features: Tensor, n_features: Tensor, context: Context = Context()  # noqa: B008
+    ) -> Encoded:
+        """features: (B, T', F) with zeros past n_features (B,) → `Encoded` of ⌈T'/stack⌉ frames."""
+        x = self.front(self.stacked(features))
+        n_frames = -(-n_features // self.config.stack)
+        length = x.shape[1]
+        positions = torch.arange(length, device=x.device)
+        inside = (positions < n_frames[:, None])[..., None].to(x.dtype)
+        mask = attention_mask(n_frames, length, context)
+        tables = rotary_tables(positions, self.config.dim // self.config.n_heads)
+        early = []
+        every = self.config.self_condition_every
+        for depth, block in enumerate(self.blocks, start=1):
+            x = block(x, mask, tables, inside, context.chunk)
+            if every and depth % every == 0 and depth < len(self.blocks):
+                logits = self.head(x)
+                early.append(logits.log_softmax(-1))
+                x = x + self.condition(logits.softmax(-1))
+        return Encoded(x, self.head(x).log_softmax(-1), tuple(early), n_frames)

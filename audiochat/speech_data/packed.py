@@ -1,0 +1,166 @@
+"""Packed speech: many clips as 16-bit samples at 16 kHz in a few memory-mapped files.
+
+A folder holds ``audio-000.i16`` ... and ``index.jsonl`` (words, speaker, place of each clip). Reading
+a clip is a slice, so training on it costs no decoding and no memory of its own.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE, decode, to_int16
+from audiochat.errors import AudioError, DataError
+from audiochat.speech_data.manifest import Manifest, ManifestLine
+
+SHARD_SAMPLES = 2**28
+"""Samples to a shard: 512 MiB."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip's words and its place in the shards."""
+
+    text: str
+    spoken: str
+    set_name: str
+    speaker: str
+    human: bool
+    shard: int
+    start: int
+    samples: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples / SAMPLE_RATE
+
+
+class PackedWriter:
+    """Writes a folder anew. Its index appears, whole, on `close`: without one a folder is not done."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start `folder`, dropping what a kill left there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in (*folder.glob("audio-*.i16"), *folder.glob("index.jsonl*")):
+            left_over.unlink()
+        self.folder = folder
+        self._clips: list[Clip] = []
+        self._shard = self._filled = 0
+        self._audio = self._open_shard()
+
+    def _open_shard(self) -> BinaryIO:
+        return (self.folder / f"audio-{self._shard:03d}.i16").open("wb")
+
+    def add(self, samples: np.ndarray, words: ManifestLine) -> None:
+        """Append one clip; `samples` is (N,) int16 at 16 kHz."""
+        assert samples.dtype == np.int16 and samples.ndim == 1
+        if self._filled + len(samples) > SHARD_SAMPLES and self._filled:
+            self._audio.close()
+            self._shard, self._filled = self._shard + 1, 0
+            self._audio = self._open_shard()
+        self._audio.write(samples.tobytes())
+        self._clips.append(
+            Clip(
+                text=words.text,
+                spoken=words.spoken,
+                set_name=words.set_name,
+                speaker=words.speaker,
+                human=bool(words.extra.get("human", True)),
+                shard=self._shard,
+                start=self._filled,
+                samples=len(samples),
+            )
+        )
+        self._filled += len(samples)
+
+    def close(self) -> None:
+        """Finish the audio, then let the index appear."""
+        self._audio.close()
+        unfinished = self.folder / "index.jsonl.part"
+        rows = (json.dumps(asdict(clip)) for clip in self._clips)
+        unfinished.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        unfinished.replace(self.folder / "index.jsonl")
+
+
+class PackedSpeech(Sequence[Clip]):
+    """The clips of a packed folder; `samples(i)` is a view of the memory-mapped audio."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map `folder`, which must be a finished one."""
+        self.folder = folder
+        self.clips = list(_read_index(folder / "index.jsonl"))
+        shards = {clip.shard for clip in self.clips}
+        self._audio = {
+            shard: np.memmap(folder / f"audio-{shard:03d}.i16", dtype=np.int16, mode="r")
+            for shard in shards
+        }
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, index):  # noqa: ANN001, ANN204 (int or slice, as Sequence has it)
+        """The clip at `index`."""
+        return self.clips[index]
+
+    def samples(self, index: int) -> np.ndarray:
+        """(N,) int16 at 16 kHz."""
+        clip = self.clips[index]
+        return self._audio[clip.shard][clip.start : clip.start + clip.samples]
+
+    @property
+    def hours(self) -> float:
+        """Hours of audio held."""
+        return sum(clip.samples for clip in self.clips) / SAMPLE_RATE / 3600
+
+
+def _read_index(path: Path) -> Iterator[Clip]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        yield Clip(**json.loads(line))
+
+
+def packed_folders(root: Path) -> list[PackedSpeech]:
+    """`root` itself when it is packed speech, else every finished packed folder below it.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = sorted(index.parent for index in root.rglob("index.jsonl"))
+    if not found:
+        raise DataError(
+            f"{root} holds no packed speech (no index.jsonl). Make it with "
+            "`python -m audiochat train pack` or `train synthesize`."
+        )
+    return [PackedSpeech(folder) for folder in found]
+
+
+def _decode_one(path: Path) -> np.ndarray | str:
+    try:
+        return to_int16(decode(path, RECORDING_LIMITS))
+    except AudioError as error:
+        return str(error)
+
+
+def pack_manifest(manifest: Manifest, folder: Path, *, name: str, workers: int = 2) -> Manifest:
+    """Decode a manifest's clips into `folder`; returns the manifest with undecodable ones named.
+
+    Raises:
+        DataError: more than 1 % of the clips cannot be decoded.
+    """
+    writer = PackedWriter(folder)
+    problems: list[str] = []
+    with ProcessPoolExecutor(workers) as pool:
+        decoded = pool.map(_decode_one, [line.audio for line in manifest.lines], chunksize=32)
+        for line, samples in zip(manifest.lines, decoded, strict=True):
+            if isinstance(samples, str):
+                problems.append(f"{name}: {line.audio}: {samples}")
+            else:
+                writer.add(samples, line)
+    checked = manifest.with_problems(problems, name)
+    writer.close()
+    return checked

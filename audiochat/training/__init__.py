@@ -1,0 +1,1 @@
+"""Training of the ear and the connectors: recipes, batches, losses, the loop."""

@@ -1,0 +1,139 @@
+"""Batches of packed speech: clips of like length together, human ones drawn more often.
+
+The order is a function of the seed and the epoch, so a resumed run sees what it would have seen.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiochat.errors import DataError
+from audiochat.model.features import HOP
+from audiochat.model.units import Units
+from audiochat.speech_data.packed import PackedSpeech
+
+_POOL_BATCHES = 40
+"""Batches whose clips are sorted by length together: long enough for little padding."""
+_MAX_UNITS_A_FRAME = 0.75
+"""CTC needs a frame for each unit and one between equal ones, also when sped up."""
+
+
+@dataclass(frozen=True)
+class SpeechBatch:
+    """Some clips, padded."""
+
+    samples: Tensor
+    """(B, N) in [-1, 1]"""
+    n_samples: Tensor
+    """(B,)"""
+    targets: Tensor
+    """(B, L) unit ids, padded with 0"""
+    n_targets: Tensor
+    """(B,)"""
+    texts: tuple[str, ...]
+    """The spoken forms."""
+
+
+class SpeechBatches:
+    """An endless sequence of batches, read by index."""
+
+    def __init__(
+        self,
+        sources: Sequence[PackedSpeech],
+        units: Units,
+        *,
+        batch_s: float,
+        max_clip_s: float,
+        human_weight: float = 1.0,
+        frame_samples: int = 8 * HOP,
+        seed: int = 1,
+    ) -> None:
+        """Choose the clips that fit.
+
+        Raises:
+            DataError: no clip fits.
+        """
+        self._sources, self._units, self._seed = sources, units, seed
+        self._batch_samples = int(batch_s * 16_000)
+        self._weighted: list[tuple[float, int, int, int]] = []
+        self._targets: dict[tuple[int, int], list[int]] = {}
+        for at, source in enumerate(sources):
+            for index, clip in enumerate(source):
+                ids = units.encode(clip.spoken)
+                room = clip.samples / frame_samples * _MAX_UNITS_A_FRAME
+                if 0 < len(ids) <= room and clip.duration_s <= max_clip_s:
+                    weight = human_weight if clip.human else 1.0
+                    self._weighted.append((weight, clip.samples, at, index))
+                    self._targets[at, index] = ids
+        if not self._weighted:
+            raise DataError("No clip is usable: all are too long, or too short for their words.")
+        self._epoch = -1
+        self._order: list[list[tuple[int, int]]] = []
+        self._first = 0
+
+    def __iter__(self) -> Iterator[SpeechBatch]:
+        """All batches from the first."""
+        return self.starting_at(0)
+
+    def starting_at(self, step: int) -> Iterator[SpeechBatch]:
+        """All batches from the `step`-th on."""
+        while True:
+            yield self.batch(step)
+            step += 1
+
+    def batch(self, step: int) -> SpeechBatch:
+        """The `step`-th batch."""
+        if step < self._first:
+            self._epoch, self._order, self._first = -1, [], 0
+        while step >= self._first + len(self._order):
+            self._first += len(self._order)
+            self._epoch += 1
+            self._order = self._plan(self._epoch)
+        return self.load(self._order[step - self._first])
+
+    def _plan(self, epoch: int) -> list[list[tuple[int, int]]]:
+        """One epoch's batches; fractional weights are drawn."""
+        draw = random.Random(f"{self._seed}/{epoch}")
+        clips: list[tuple[int, int, int]] = []
+        for weight, samples, at, index in self._weighted:
+            times = int(weight) + (draw.random() < weight % 1)
+            clips += [(samples, at, index)] * times
+        draw.shuffle(clips)
+        mean = sum(samples for samples, _, _ in clips) / max(1, len(clips))
+        pool = max(1, int(_POOL_BATCHES * self._batch_samples / mean))
+        batches: list[list[tuple[int, int]]] = []
+        for start in range(0, len(clips), pool):
+            batches += self._cut(sorted(clips[start : start + pool]))
+        draw.shuffle(batches)
+        return batches
+
+    def _cut(self, clips: list[tuple[int, int, int]]) -> list[list[tuple[int, int]]]:
+        """Sorted clips, shortest first, cut where the padded length would pass the budget."""
+        batches: list[list[tuple[int, int]]] = [[]]
+        for samples, at, index in clips:
+            if batches[-1] and (len(batches[-1]) + 1) * samples > self._batch_samples:
+                batches.append([])
+            batches[-1].append((at, index))
+        return batches
+
+    def load(self, chosen: list[tuple[int, int]]) -> SpeechBatch:
+        """Read and pad the chosen clips."""
+        clips = [self._sources[at].samples(index) for at, index in chosen]
+        targets = [self._targets[at, index] for at, index in chosen]
+        padded = np.zeros((len(clips), max(len(clip) for clip in clips)), np.int16)
+        for row, clip in zip(padded, clips, strict=True):
+            row[: len(clip)] = clip
+        ids = torch.zeros(len(targets), max(len(row) for row in targets), dtype=torch.long)
+        for row, units in zip(ids, targets, strict=True):
+            row[: len(units)] = torch.tensor(units)
+        return SpeechBatch(
+            samples=torch.from_numpy(padded).float() / 32768,
+            n_samples=torch.tensor([len(clip) for clip in clips]),
+            targets=ids,
+            n_targets=torch.tensor([len(row) for row in targets]),
+            texts=tuple(self._sources[at][index].spoken for at, index in chosen),
+        )

@@ -1,0 +1,96 @@
+"""Recipes: what is trained, on what, for how long. A recipe shows only its difference from the base."""
+
+from dataclasses import dataclass, field, replace
+
+from audiochat.errors import DataError
+from audiochat.model.config import ConnectorKind, EncoderConfig
+from audiochat.speech_data.augmentation import AugmentationConfig
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Muon for the matrices inside, AdamW for the rest; warm-up, then a cosine to the floor."""
+
+    muon_lr: float = 0.02
+    """Peak step of the orthogonalised matrices; 0 gives them to AdamW."""
+    adam_lr: float = 1e-3
+    """Peak step of AdamW."""
+    adam_betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of AdamW's averages."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay."""
+    clip_norm: float = 1.0
+    """Gradients longer than this are shortened to it."""
+    warm_up_share: float = 0.05
+    """Share of the run that warms up."""
+    floor: float = 0.01
+    """Share of the peak left at the end."""
+
+
+@dataclass(frozen=True)
+class CtcRecipe:
+    """CTC pretraining of the encoder."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
+    """None trains on the clips as they are."""
+    augment_from: float = 0.2
+    """Share of the run after which augmentation starts: alignments form sooner on clean speech."""
+    batch_s: float = 60.0
+    """Seconds of padded speech to a step."""
+    max_clip_s: float = 18.0
+    """Longer clips are left out."""
+    human_weight: float = 3.0
+    """How often a human clip is drawn for each time a synthetic one is."""
+    early_weight: float = 0.3
+    """Weight of the CTC losses after earlier blocks."""
+    chunked_share: float = 0.4
+    """Share of the steps that see only chunks, so that streaming works with the same weights."""
+    seed: int = 1
+    """Of every draw."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        if self.batch_s < self.max_clip_s:
+            raise DataError(f"--batch-s {self.batch_s} must hold the longest clip ({self.max_clip_s} s).")
+
+
+@dataclass(frozen=True)
+class AlignRecipe:
+    """Training of a connector through the frozen LLM."""
+
+    connector: ConnectorKind = "hybrid"
+    """`hybrid` or `end_to_end`."""
+    optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.0, adam_lr=1e-3, weight_decay=0.0)
+    batch_tokens: int = 768
+    """Prompt and response positions to a step, padding counted."""
+    kl_weight: float = 0.5
+    """Share of the distillation loss; the rest is cross-entropy on the response."""
+    max_response_tokens: int = 48
+    """Responses are cut here while training."""
+    seed: int = 1
+    """Of every draw."""
+
+
+EMBEDDED = CtcRecipe()
+CTC_RECIPES = {
+    "embedded": EMBEDDED,
+    "tiny": replace(
+        EMBEDDED,
+        encoder=EncoderConfig(dim=96, n_layers=2, n_units=128, dropout=0.0, self_condition_every=0),
+        augmentation=None,
+        batch_s=60.0,
+        chunked_share=0.0,
+        early_weight=0.0,
+    ),
+    "paper": replace(
+        EMBEDDED,
+        encoder=EncoderConfig(dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547),
+        batch_s=1800.0,
+        max_clip_s=24.0,
+        human_weight=1.0,
+    ),
+}
+"""By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights, `paper` has
+the published sizes (facts gathered second-hand) for MLS-sized data."""
