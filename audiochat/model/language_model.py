@@ -54,7 +54,8 @@ class LanguageModel(Protocol):
         vocab_size: Number V of tokens.
         context_length: Most positions it can hold.
         embedding_rms: Root mean square of its token embeddings: the scale that audio must meet.
-        tokenizer: Its tokenizer, without any template.
+        tokenizer: Its tokenizer, for plain text: what looks like a special token stays text.
+            The special tokens come from `prompt` alone.
         end_of_turn_ids: Tokens that end a reply.
         chat_template: How it is told who says what.
     """
@@ -112,7 +113,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
-    """Reads the `tokenizer.json` of a model's folder.
+    """Reads the `tokenizer.json` of a model's folder, set to take all text as plain text.
 
     Raises:
         ModelError: There is none.
@@ -123,7 +124,10 @@ def read_tokenizer(folder: Path) -> Tokenizer:
             f"{folder} has no tokenizer.json, so text cannot be cut into the model's tokens: "
             "save its fast tokenizer there."
         )
-    return Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(path))
+    # Whatever people type must not become the tokens that end turns or begin another's.
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def read_end_of_turn_ids(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
