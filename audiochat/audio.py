@@ -195,7 +195,8 @@ def _as_float32(samples: np.ndarray) -> np.ndarray:
     """Samples of any usual type as float32 of full scale 1."""
     kind = samples.dtype.kind
     if kind == "f":
-        return samples.astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused with its own words
+            return samples.astype(np.float32)
     if kind in "iu" and samples.dtype.itemsize <= 4:
         half = 2 ** (8 * samples.dtype.itemsize - 1)
         centre = half if kind == "u" else 0

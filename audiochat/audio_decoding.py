@@ -17,6 +17,7 @@ import soundfile
 import soxr
 
 from audiochat.audio_limits import (
+    MIB,
     SAMPLE_RATE,
     AudioLimits,
     check_format,
@@ -53,12 +54,9 @@ def decode_samples(data: bytes, limits: AudioLimits) -> np.ndarray:
     """
     check_size(len(data), limits)
     kind = _kind(data[:64])
-    intake = (
-        _from_ffmpeg(data, kind, limits)
-        if kind in _FFMPEG_DEMUXERS
-        else _from_soundfile(data, kind, limits)
-    )
-    return intake.finish()
+    if kind in _FFMPEG_DEMUXERS:
+        data = _to_wav(data, kind, limits)
+    return _from_soundfile(data, kind, limits).finish()
 
 
 class Intake:
@@ -95,7 +93,7 @@ class Intake:
             raise too_long(self._limits)
         if self._n_bytes > self._limits.max_decoded_bytes:
             raise AudioError(
-                f"The sound unpacks to more than {self._limits.max_decoded_bytes / 2**20:g} MB. "
+                f"The sound unpacks to more than {self._limits.max_decoded_bytes / MIB:g} MB. "
                 "Save it again as mono at 16000 or 48000 Hz."
             )
         if not np.isfinite(block).all():
@@ -168,36 +166,32 @@ def _from_soundfile(data: bytes, kind: str, limits: AudioLimits) -> Intake:
     return intake
 
 
-def _from_ffmpeg(data: bytes, kind: str, limits: AudioLimits) -> Intake:
-    """Decode with the ffmpeg program, which resamples and mixes down by itself."""
+def _to_wav(data: bytes, kind: str, limits: AudioLimits) -> bytes:
+    """Let the ffmpeg program turn a file into WAV at SAMPLE_RATE, its channels kept."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise AudioError(
             f"The file is {kind}, which needs the program ffmpeg, and that is not installed. "
             f"Install ffmpeg (ffmpeg.org), or send {READABLE}."
         )
-    intake = Intake(SAMPLE_RATE, 1, limits)
     with tempfile.TemporaryDirectory(prefix="audiochat-") as folder:
         # A file, not a pipe: M4A often keeps its index at the end, and ffmpeg must seek to it.
         path = Path(folder) / "sound"
         path.write_bytes(data)
-        pcm = _run_ffmpeg([ffmpeg, *_ffmpeg_arguments(path, kind, limits)], kind)
-    samples = np.frombuffer(pcm[: len(pcm) // 4 * 4], np.float32)
-    intake.take(samples[:, None])
-    return intake
+        return _run_ffmpeg([ffmpeg, *_ffmpeg_arguments(path, kind, limits)], kind)
 
 
 def _ffmpeg_arguments(path: Path, kind: str, limits: AudioLimits) -> list[str]:
     """Arguments that read one local file of a named kind and stop just past the limit."""
     stop_s = limits.max_s + 1.0
-    reading = "-hide_banner -loglevel quiet -nostdin -threads 1 -max_alloc 67108864"
-    writing = f"-map 0:a:0 -ac 1 -ar {SAMPLE_RATE} -fs {int(stop_s * SAMPLE_RATE) * 4} -f f32le"
+    most_bytes = int(stop_s * SAMPLE_RATE) * limits.max_channels * 2
     return [
-        *reading.split(),
+        *("-hide_banner", "-loglevel", "quiet", "-nostdin", "-threads", "1"),
+        *("-max_alloc", f"{64 * MIB}"),
         *("-protocol_whitelist", "file,pipe", "-f", _FFMPEG_DEMUXERS[kind]),
         *("-t", f"{stop_s:g}", "-i", f"file:{path}"),
-        *writing.split(),
-        "pipe:1",
+        *("-map", "0:a:0", "-ar", f"{SAMPLE_RATE}", "-fs", f"{most_bytes}"),
+        *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
     ]
 
 
