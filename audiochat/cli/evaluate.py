@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from audiochat import load
-from audiochat.evaluation import asr
+from audiochat.evaluation import asr, chat
+from audiochat.evaluation.arms import ARMS, TEXT, Setting, ask_all
 from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
 from audiochat.evaluation.peers import PEERS
 from audiochat.evaluation.provenance import write_json
+from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
+from audiochat.sampling import Sampling
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,6 +27,11 @@ def build_parser() -> argparse.ArgumentParser:
     hearing = tasks.add_parser("asr", help="word error rates", description=asr.__doc__)
     _add_shared(hearing)
     hearing.add_argument("--peer", choices=PEERS, help="another recogniser on the same clips")
+    answering = tasks.add_parser("chat", help="answers by voice", description=chat.__doc__)
+    _add_shared(answering)
+    answering.add_argument("--arms", type=_arms, required=True, help=f"of {', '.join(ARMS)}")
+    answering.add_argument("--system-prompt", default=DEFAULT_SYSTEM_PROMPT)
+    answering.add_argument("--max-new-tokens", type=_positive, default=64, metavar="N")
     return whole
 
 
@@ -33,7 +44,8 @@ def main(argv: list[str]) -> int:
     clips = read_clips(options.manifest, options.audio_root, options.limit)
     for problem in clips.problems:
         print(f"skipped: {problem}", file=sys.stderr)
-    write_json(options.json, _hear(options, clips))
+    run = {"asr": _hear, "chat": _answer}[options.task]
+    write_json(options.json, run(options, clips))
     return 0
 
 
@@ -61,6 +73,48 @@ def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
     return found
 
 
+def _answer(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
+    """Run `evaluate chat` and print its figures."""
+    model = load(options.model)
+    setting = Setting(
+        options.system_prompt, replace(Sampling(), max_new_tokens=options.max_new_tokens)
+    )
+
+    def answered(clips: tuple[Clip, ...]) -> list[chat.Answered]:
+        asked = tqdm(clips, unit="clip", disable=not sys.stderr.isatty())
+        return [chat.Answered(c, ask_all(model, c, options.arms, setting)) for c in asked]
+
+    found = chat.report(answered(clips.clips), options.arms)
+    for arm in options.arms:
+        _print_arm(arm, found["arms"][arm], found["retention"].get(arm))
+    found["noise"] = {}
+    for snr_db in options.snr or ():
+        rows = answered(with_noise(clips.clips, options.noise, snr_db))
+        in_noise = {arm: chat.summary(rows, arm) for arm in options.arms}
+        found["noise"][f"{snr_db:g}"] = {"arms": in_noise}
+        for arm, figures in in_noise.items():
+            _print_arm(f"{arm}, {snr_db:g} dB", figures, None)
+    settings = {"model": options.model, **asdict(setting), "skipped": len(clips.problems)}
+    return {"settings": settings, **found}
+
+
+def _print_arm(name: str, figures: dict[str, Any], kept: dict[str, Any] | None) -> None:
+    shown = {
+        "success": figures["success"],
+        "perplexity": figures["perplexity"],
+        "chrF": figures["chrf"],
+        "exact": figures["exact"],
+        "WER": figures["wer"],
+    }
+    said = [f"{key} {value:.3f}" for key, value in shown.items() if value is not None]
+    for rows, one in (kept or {}).items():
+        if one["retention"] is not None:
+            said.append(f"retention {one['retention']:.2f} ({rows} rows, n {one['n']})")
+    if figures["first_text_ms"] is not None:
+        said.append(f"first text {figures['first_text_ms']['median']:.0f} ms")
+    print(f"{name:<20} {'  '.join(said)}  ({figures['n']} clips)", flush=True)
+
+
 def _print_rates(name: str, figures: dict[str, Any]) -> None:
     low, high = figures["wer_ci95"]
     print(
@@ -80,6 +134,16 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--snr", type=_ratios, metavar="20,10", help="again in noise, in dB")
     parser.add_argument("--noise", type=Path, metavar="DIR", help="the noise for --snr")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N lines")
+
+
+def _arms(value: str) -> tuple[str, ...]:
+    arms = tuple(arm.strip() for arm in value.split(","))
+    unknown = [arm for arm in arms if arm not in ARMS]
+    if unknown or TEXT not in arms:
+        raise argparse.ArgumentTypeError(
+            f"choose of {', '.join(ARMS)}; {TEXT} is what the others are measured against"
+        )
+    return arms
 
 
 def _ratios(value: str) -> tuple[float, ...]:

@@ -14,7 +14,8 @@ from audiochat import backends, voices
 from audiochat.model.embedded_llm import LABEL, NAME, WHEEL, cache_folder
 
 ABOUT = {
-    "embedded": f"AudioChatLlama on {LABEL}: hears the sound itself",
+    "embedded": f"AudioChatLlama on {LABEL}, by the best of its connectors",
+    "end-to-end": "the same by the connector that takes no decision about words",
     "cascade": f"the same ear's transcript, then {LABEL}: to compare",
     "espeak": "espeak-ng, in many voices",
     "coqui": "neural voices: tts_models/LANGUAGE/DATASET/MODEL, or coqui:FOLDER",

@@ -104,6 +104,21 @@ def perplexity(losses: Sequence[float], tokens: Sequence[int]) -> float | None:
     return float(np.exp(ratio(losses, tokens))) if sum(tokens) else None
 
 
+def perplexity_difference_ci95(
+    ours: Sequence[float], theirs: Sequence[float], tokens: Sequence[int]
+) -> Interval | None:
+    """95 % interval of the difference of two perplexities of the same replies; None without any."""
+    if not sum(tokens):
+        return None
+    drawn = _resamples(len(tokens))
+    counts = np.maximum(np.asarray(tokens, float)[drawn].sum(axis=1), 1.0)
+    first, second = (
+        np.exp(np.asarray(losses, float)[drawn].sum(axis=1) / counts) for losses in (ours, theirs)
+    )
+    low, high = np.percentile(first - second, [2.5, 97.5])
+    return float(low), float(high)
+
+
 @cache
 def _resamples(n: int) -> np.ndarray:
     """(N_RESAMPLES, n) indices; the same draws for every metric, so that pairs stay paired."""

@@ -1,0 +1,147 @@
+"""The evaluate command on the real embedded model, over clips spoken on the spot."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiochat.__main__ import main
+from audiochat.audio import Waveform, write_wav
+from audiochat.cli import evaluate
+from audiochat.errors import AudioError
+from audiochat.evaluation.arms import TEXT, Setting, ask, ask_all
+from audiochat.evaluation.clips import read_clips
+from audiochat.evaluation.peers import PEERS
+from audiochat.model.audio_chat_llama import AudioChatLlama, Prompt
+from audiochat.sampling import Sampling
+from audiochat.voices.espeak import EspeakVoice
+
+QUESTIONS = {"What is the capital of France?": "Paris", "How many days are in a week?": "seven"}
+STAMP = {"schema", "created", "commit", "command", "machine"}
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the questions as clips, their manifest, and a noise."""
+    folder = tmp_path_factory.mktemp("spoken")
+    voice = EspeakVoice()
+    lines = []
+    for index, (text, answer) in enumerate(QUESTIONS.items()):
+        write_wav(voice.speak(text), folder / f"{index}.wav")
+        lines.append({"audio": f"{index}.wav", "text": text, "answer": answer, "age": "forties"})
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    (folder / "noise").mkdir()
+    hiss = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
+    write_wav(Waveform(hiss), folder / "noise/hiss.wav")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(bot: AudioChatLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "load", lambda name: bot)
+
+
+def arguments(folder: Path, out: Path) -> list[str]:
+    manifest = str(folder / "manifest.jsonl")
+    return ["--manifest", manifest, "--audio-root", str(folder), "--json", str(out)]
+
+
+def test_hearing_is_measured(
+    spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "asr.json"
+    noise = ["--snr", "20,0", "--noise", str(spoken / "noise")]
+    assert main(["evaluate", "asr", *arguments(spoken, out), *noise]) == 0
+    found = json.loads(out.read_text())
+    assert set(found) - STAMP == {"overall", "sets", "groups", "noise", "peers", "rows"}
+    assert found["overall"]["clips"] == len(QUESTIONS)
+    assert found["overall"]["words"] == 13
+    errors = sum(row["errors"] for row in found["rows"])
+    assert found["overall"]["wer"] == pytest.approx(errors / 13)
+    assert found["groups"]["age"]["forties"] == found["sets"]["all"]
+    assert list(found["noise"]) == ["20", "0"]
+    assert "WER" in capsys.readouterr().out
+
+
+def test_answers_are_measured(spoken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "chat.json"
+    argv = ["chat", *arguments(spoken, out), "--arms", "text,cascade", "--max-new-tokens", "8"]
+    assert main(["evaluate", *argv]) == 0
+    found = json.loads(out.read_text())
+    assert list(found["arms"]) == ["text", "cascade"]
+    assert found["settings"]["sampling"]["max_new_tokens"] == 8
+    assert found["arms"]["text"]["exact"] == 1.0
+    assert found["arms"]["text"]["success_n"] == 2
+    # Greedy text is the likeliest to its own prompt: no other prompt makes it likelier by much.
+    assert found["arms"]["cascade"]["perplexity"] >= 0.9 * found["arms"]["text"]["perplexity"]
+
+
+def test_the_same_words_give_the_same_reply(spoken: Path, bot: AudioChatLlama) -> None:
+    clip = read_clips(spoken / "manifest.jsonl", spoken).clips[0]
+    setting = Setting("Be brief.", Sampling(max_new_tokens=6))
+    first = ask(bot, clip, TEXT, setting, ())
+    again = ask_all(bot, clip, (TEXT,), setting)[TEXT]
+    assert (first.text, first.ids, first.nll) == (again.text, again.ids, again.nll)
+    assert first.heard is None
+    assert first.n_tokens == len(first.ids) > 0
+
+
+def test_a_clip_without_words_is_a_failed_answer(
+    spoken: Path, bot: AudioChatLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deaf(*_: object, **__: object) -> Prompt:
+        raise AudioError("No words were heard.")
+
+    monkeypatch.setattr(bot, "prepare", deaf)
+    clip = read_clips(spoken / "manifest.jsonl", spoken).clips[0]
+    found = ask(bot, clip, "cascade", Setting("", Sampling(max_new_tokens=4)), (1, 2))
+    assert found.text == found.heard == ""
+    assert found.success is False
+    assert found.nll is None
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--arms", "cascade"],
+        ["--arms", "text,telepathy"],
+        ["--arms", "text", "--snr", "5"],
+        ["--arms", "text", "--limit", "0"],
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_usage(
+    extra: list[str], spoken: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "chat", *arguments(spoken, tmp_path / "out.json"), *extra])
+    assert stopped.value.code == 2
+
+
+def test_a_missing_manifest_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "asr", *arguments(tmp_path, tmp_path / "out.json")]) == 1
+    assert "manifest.jsonl" in capsys.readouterr().err
+
+
+def test_a_peer_hears_or_says_what_is_missing(
+    spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pocketsphinx")
+    out = tmp_path / "asr.json"
+    argv = ["evaluate", "asr", *arguments(spoken, out), "--peer", "pocketsphinx"]
+    assert main(argv) == 0
+    assert json.loads(out.read_text())["peers"]["pocketsphinx"]["words"] == 13
+
+
+def test_an_absent_peer_is_said(
+    spoken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("audiochat.evaluation.peers.find_spec", lambda name: None)
+    out = tmp_path / "asr.json"
+    argv = ["evaluate", "asr", *arguments(spoken, out), "--peer", next(iter(PEERS))]
+    assert main(argv) == 1
+    assert "peers" in capsys.readouterr().err
+    assert not out.exists()
