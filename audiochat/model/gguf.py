@@ -136,12 +136,11 @@ class GgufFile:
         Raises:
             ModelError: The file is not a GGUF file, or is cut short.
         """
-        with path.open("rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        cursor = _Cursor(self._bytes)
         try:
-            self.metadata, self._tensors = _read_header(cursor)
-        except (struct.error, KeyError, UnicodeDecodeError) as error:
+            with path.open("rb") as file:
+                self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.metadata, self._tensors = _read_header(_Cursor(self._bytes))
+        except (struct.error, KeyError, ValueError) as error:  # an empty file cannot be mapped
             raise ModelError(
                 f"{path.name} is not a whole GGUF file, so the language model cannot be read "
                 "from it: delete it, so that it is fetched again."
@@ -172,7 +171,7 @@ class GgufFile:
 
 def _read_header(cursor: _Cursor) -> tuple[dict[str, Value], dict[str, _TensorInfo]]:
     if cursor.buffer[:4] != b"GGUF":
-        raise KeyError("magic")
+        raise ValueError("not GGUF")
     cursor.position = 8
     n_tensors, n_pairs = cursor.integer("<Q"), cursor.integer("<Q")
     metadata: dict[str, Value] = {}
@@ -188,6 +187,8 @@ def _read_header(cursor: _Cursor) -> tuple[dict[str, Value], dict[str, _TensorIn
     alignment = metadata.get("general.alignment", 32)
     assert isinstance(alignment, int)
     base = -(-cursor.position // alignment) * alignment
+    if found and base + found[-1][3] >= len(cursor.buffer):
+        raise ValueError("no tensors")
     return metadata, {
         name: _TensorInfo(shape, kind, base + offset) for name, shape, kind, offset in found
     }
