@@ -69,7 +69,7 @@ def answer(
     *,
     sampling: Sampling | None = None,
     style: VoiceStyle | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Answer the last message: what was heard, the text, its speech, and `Done` at the end.
 
     Text is not held back for the voice. Closing the iterator stops the work.

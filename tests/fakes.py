@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from audiochat.audio import Waveform
+from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.backends.base import BackendEvent, Heard, Notice, TextPiece, Usage
 from audiochat.conversation import AudioPart, Conversation
 from audiochat.errors import ModelError, VoiceError
@@ -14,6 +14,12 @@ from audiochat.sampling import Sampling
 from audiochat.voices.base import VoiceStyle
 
 STYLE = VoiceStyle()
+
+
+def tone(seconds: float, hz: float = 440.0, sample_rate: int = SAMPLE_RATE) -> Waveform:
+    """A clear sine tone."""
+    t = np.arange(int(seconds * sample_rate)) / sample_rate
+    return Waveform((0.2 * np.sin(2 * np.pi * hz * t)).astype(np.float32), sample_rate)
 
 
 class EchoBackend:
@@ -109,10 +115,7 @@ class BeepVoice:
         self.styles.append(style)
         self.threads.add(threading.get_ident())
         seconds = 0.05 * len(text) / style.speed
-        t = np.arange(int(seconds * self.sample_rate)) / self.sample_rate
-        hz = 220.0 if style.voice == "low" else 440.0
-        beep = 0.2 * np.sin(2 * np.pi * hz * t)
-        return Waveform(beep.astype(np.float32), self.sample_rate)
+        return tone(seconds, 220.0 if style.voice == "low" else 440.0, self.sample_rate)
 
     def close(self) -> None:
         """Hold nothing."""

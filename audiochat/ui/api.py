@@ -21,7 +21,8 @@ def add_chat_endpoint(answering: Answering, model: str, queue: str) -> None:
     with gr.Row(visible=False):
         audio, text = gr.Audio(type="filepath", label="audio"), gr.Textbox("", label="text")
         reply = gr.Textbox(label="reply")
-        speech = gr.Audio(type="filepath", label="speech")
+        # A file, for gr.Audio starts ffprobe on each sound it gives out where that is installed.
+        speech = gr.File(label="speech")
         heard = gr.Textbox(label="heard")
         session = gr.State(Session())
         gr.Button("chat").click(

@@ -24,6 +24,8 @@ MAX_WAITING = 16
 """Turns in line for the model; over it a visitor is told to come back."""
 
 HERE = Path(__file__).parent
+SCRIPTS = ("player.js", "microphone.js", "page.js")
+"""In this order: the later ones use the player."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,14 @@ def launch_settings() -> dict[str, Any]:
             neutral_hue="slate",
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
+        ).set(
+            # Soft's own grey for minor text is too pale to read on white.
+            body_text_color_subdued="*neutral_500",
+            body_text_color_subdued_dark="*neutral_400",
+            block_radius="14px",
+            block_border_width="1px",
         ),
-        "css_paths": [HERE / "style.css"],
-        "head": "".join(map(_script, ("player.js", "microphone.js", "page.js"))),
+        "head": _head(),
         "max_file_size": "25mb",
         "run_history": False,
         "enable_monitoring": False,
@@ -89,5 +96,8 @@ def launch_settings() -> dict[str, Any]:
     }
 
 
-def _script(name: str) -> str:
-    return f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>"
+def _head() -> str:
+    """The style and the scripts, inlined: Gradio rewrites the selectors of `css`."""
+    style = (HERE / "style.css").read_text(encoding="utf-8")
+    scripts = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return f"<style>{style}</style>" + "".join(f"<script>{script}</script>" for script in scripts)

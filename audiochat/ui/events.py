@@ -20,7 +20,7 @@ from audiochat.sampling import Sampling
 from audiochat.ui import render
 from audiochat.ui.answering import Answering, Settings, Step
 from audiochat.ui.model_loading import UNEXPECTED
-from audiochat.ui.page import VOICE_OFF, Example, Page
+from audiochat.ui.page import ANY_SEED, VOICE_OFF, Example, Page
 from audiochat.ui.session import Session
 from audiochat.ui.state_line import state_line
 from audiochat.voices.base import VoiceStyle
@@ -54,7 +54,7 @@ def settings_of(
         temperature=temperature,
         top_p=top_p,
         repetition_penalty=repetition_penalty,
-        seed=None if seed is None else int(seed),
+        seed=None if seed is None or seed == ANY_SEED else int(seed),
         max_new_tokens=int(max_new_tokens),
     )
     style = None if voice == VOICE_OFF else VoiceStyle(voice or "", speed, pitch)
@@ -120,19 +120,24 @@ class Events:
             return
         sound = [f"{time.time_ns()}"]
         drawn_at = 0.0
-        yield {page.stop: gr.Button(interactive=True), page.speech: sound[0]}
+        yield {
+            **self._redrawn(session),
+            page.stop: gr.Button(interactive=True),
+            page.speech: sound[0],
+        }
         for step in self.answering.steps(session, settings):
             if step.notice:
                 gr.Warning(step.notice)
             if not _urgent(step) and time.monotonic() - drawn_at < REDRAW_S:
                 continue
             drawn_at = time.monotonic()
-            update = self._redrawn(step.session)
+            update = self._drawn(step.session)
             update[page.state_line] = state_line(self.answering, settings.model, step.stage)
             if step.speech is not None:
                 sound.append(b64encode(encode_wav(step.speech.waveform)).decode())
                 update[page.speech] = "\n".join(sound)
             if not step.session.waiting:
+                update |= self._redrawn(step.session)
                 update[page.stop] = gr.Button(interactive=False)
             yield update
 
@@ -150,13 +155,17 @@ class Events:
     def _view(self) -> list[Any]:
         return [self.page.session, self.page.chat, self.page.correction, self.page.words]
 
+    def _drawn(self, session: Session) -> Update:
+        """Draw the conversation: what is kept and what is shown change together."""
+        page = self.page
+        return {page.session: session, page.chat: render.messages(session, self.folder)}
+
     def _redrawn(self, session: Session) -> Update:
-        """Draw the session: what is kept and what is shown change together."""
+        """Draw the conversation, and the place to correct its last words."""
         page = self.page
         correctable = session.last_spoken is not None and not session.waiting
         return {
-            page.session: session,
-            page.chat: render.messages(session, self.folder),
+            **self._drawn(session),
             page.correction: gr.Row(visible=correctable),
             page.words: session.last_words,
         }

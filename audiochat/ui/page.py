@@ -12,6 +12,8 @@ from audiochat.ui.session import Session
 from audiochat.voices.base import FACTOR_RANGE
 
 VOICE_OFF = "off"
+ANY_SEED = -1
+"""Gradio shows an empty number as 0, which is a seed of its own."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def lay_out(models: list[str], examples: list[Example]) -> Page:
     session, ticket, edited = gr.State(Session()), gr.State(0), gr.State(None)
     with gr.Row(elem_id="top"):
         gr.HTML(texts.HEADER, elem_id="header")
-        state_line = gr.HTML(elem_id="state-line")
+        state_line = gr.HTML(texts.STARTING, elem_id="state-line")
         load_again = gr.Button("Try again", size="sm", visible=False, elem_id="load-again")
     chat = _chat()
     with gr.Row(elem_id="actions"):
@@ -216,10 +218,10 @@ def _settings(models: list[str]) -> Controls:
             )
         with gr.Row():
             seed = gr.Number(
-                default.seed,
-                label="Seed (empty: another each time)",
+                ANY_SEED,
+                label=f"Seed ({ANY_SEED}: another each time)",
                 precision=0,
-                minimum=0,
+                minimum=ANY_SEED,
                 maximum=MAX_SEED,
             )
             max_new_tokens = gr.Slider(

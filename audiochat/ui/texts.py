@@ -14,6 +14,10 @@ HEADER = """
 </header>
 """
 
+STARTING = """
+<div class="state loading" role="status"><span class="dot"></span><span>Starting …</span></div>
+"""
+
 PLACEHOLDER = """
 <div id="welcome">
   <strong>Say something</strong>

@@ -1,0 +1,118 @@
+"""One turn through `answer`: order of events, the voice beside the text, failures, early close."""
+
+import threading
+
+import pytest
+
+from audiochat.audio import Waveform
+from audiochat.backends.base import Heard, Notice, TextPiece
+from audiochat.conversation import AudioPart, Conversation, Message
+from audiochat.errors import ModelError
+from audiochat.sampling import Sampling
+from audiochat.turn import Done, Speech, answer
+from audiochat.voices.base import VoiceStyle
+from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend, tone
+
+LONG = "the first sentence is here. The second sentence follows it. The third one ends it"
+
+
+def asked(*parts: str | Waveform | AudioPart) -> Conversation:
+    return Conversation((Message.user(*parts),))
+
+
+def test_a_typed_turn_gives_text_and_done() -> None:
+    events = list(answer(asked("hello there"), EchoBackend()))
+    assert "".join(e.text for e in events if isinstance(e, TextPiece)) == (
+        "Turn 1. You said: hello there."
+    )
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert [m.role for m in done.conversation.messages] == ["user", "assistant"]
+    assert done.conversation.messages[1].text == "Turn 1. You said: hello there."
+    assert done.finish_reason == "stop"
+    assert not [e for e in events if isinstance(e, Speech)]
+
+
+def test_what_was_heard_comes_first_and_is_kept() -> None:
+    events = list(answer(asked(tone(1.0)), EchoBackend(confidence=0.4)))
+    assert isinstance(events[0], Heard)
+    part = events[-1].conversation.messages[0].audio_parts[0]
+    assert (part.heard, part.confidence) == ("a clip of 1.0 seconds", 0.4)
+
+
+def test_a_corrected_recording_is_given_as_its_words() -> None:
+    events = list(answer(asked(AudioPart(tone(1.0), corrected="how are you")), EchoBackend()))
+    assert not [e for e in events if isinstance(e, Heard)]
+    assert "how are you" in events[-1].conversation.messages[1].text
+
+
+def test_speech_comes_in_order_and_says_the_whole_reply() -> None:
+    voice = BeepVoice()
+    events = list(answer(asked(LONG), EchoBackend(), voice))
+    speech = [e for e in events if isinstance(e, Speech)]
+    assert len(speech) >= 2
+    assert [e.index for e in speech] == list(range(len(speech)))
+    said = " ".join(" ".join(e.text for e in speech).split())
+    assert said == " ".join(events[-1].conversation.messages[1].text.split())
+    assert voice.threads.isdisjoint({threading.get_ident()})
+
+
+def test_early_pieces_are_voiced_while_later_ones_are_written() -> None:
+    events = list(answer(asked(LONG), EchoBackend(delay_s=0.01), BeepVoice()))
+    first_speech = next(i for i, e in enumerate(events) if isinstance(e, Speech))
+    last_text = max(i for i, e in enumerate(events) if isinstance(e, TextPiece))
+    assert first_speech < last_text
+
+
+def test_a_slow_voice_does_not_hold_back_the_text() -> None:
+    events = list(answer(asked(LONG), EchoBackend(), BeepVoice(delay_s=0.3)))
+    kinds = [type(e) for e in events if isinstance(e, TextPiece | Speech)]
+    assert Speech not in kinds[: kinds.count(TextPiece)]
+
+
+def test_a_voice_that_fails_loses_no_text() -> None:
+    events = list(answer(asked(LONG), EchoBackend(), BrokenVoice(working=1)))
+    notices = [e for e in events if isinstance(e, Notice)]
+    assert [n.kind for n in notices] == ["voice"]
+    assert "broke on purpose" in notices[0].text
+    assert len([e for e in events if isinstance(e, Speech)]) == 1
+    assert "The third one ends it." in events[-1].conversation.messages[1].text
+
+
+def test_a_failing_backend_reaches_the_caller_and_the_worker_is_joined() -> None:
+    before = threading.active_count()
+    with pytest.raises(ModelError, match="broke on purpose"):
+        list(answer(asked("hello"), BrokenBackend(), BeepVoice()))
+    assert threading.active_count() == before
+
+
+def test_closing_early_stops_backend_and_voice() -> None:
+    before = threading.active_count()
+    backend, voice = EchoBackend(delay_s=0.02), BeepVoice(delay_s=0.05)
+    events = answer(asked(LONG), backend, voice)
+    for event in events:
+        if isinstance(event, Speech):
+            break
+    events.close()
+    assert backend.closed_early == 1
+    assert threading.active_count() == before
+    assert len(voice.said) < 4
+
+
+def test_settings_reach_backend_and_voice() -> None:
+    backend, voice = EchoBackend(), BeepVoice()
+    style = VoiceStyle("low", 1.5, 0.8)
+    list(answer(asked("hi"), backend, voice, sampling=Sampling(seed=7), style=style))
+    assert backend.samplings[0].seed == 7
+    assert set(voice.styles) == {style}
+
+
+def test_timings_are_in_the_order_of_the_events() -> None:
+    done = list(answer(asked(tone(0.5)), EchoBackend(delay_s=0.01), BeepVoice()))[-1]
+    t = done.timings
+    assert t.heard_ms <= t.first_text_ms < t.first_speech_ms <= t.total_ms
+    assert 10 < t.tokens_per_s < 101
+    assert t.reply_tokens == t.prompt_tokens > 0
+    typed = list(answer(asked("hello"), EchoBackend()))[-1].timings
+    assert typed.heard_ms is None
+    assert typed.first_speech_ms is None
