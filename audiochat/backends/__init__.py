@@ -10,7 +10,8 @@ from audiochat.errors import MissingPartError, ModelError
 
 BACKENDS = {
     "embedded": "audiochat.backends.audiochat_llama:load",
-    "cascade": "audiochat.backends.cascade:load",
+    "cascade": "audiochat.backends.audiochat_llama:load_cascade",
+    "end-to-end": "audiochat.backends.audiochat_llama:load_end_to_end",
 }
 """Name -> module:function; the function takes `name` and the keyword `progress`."""
 

@@ -1,17 +1,25 @@
-"""`python -m audiochat train`: from manifests and text to a weights folder, one step a subcommand."""
+"""`audiochat train`: from manifests and text to a weights folder, one step a subcommand."""
 
 import argparse
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from tqdm import tqdm
 
+from audiochat.cli.options import show_progress
 from audiochat.errors import DataError
 from audiochat.speech_data.manifest import Manifest, read_manifest
 from audiochat.speech_data.packed import pack_manifest, packed_folders
 from audiochat.speech_data.spoken_form import spoken_form, tidy
 from audiochat.training.config import CTC_RECIPES, AlignRecipe
+
+if TYPE_CHECKING:
+    from audiochat.model.torch_engine import TorchLanguageModel
+
+Steps: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(argv: list[str]) -> int:
@@ -34,13 +42,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _step(steps, name: str, function, help_text: str) -> argparse.ArgumentParser:  # noqa: ANN001
-    parser: argparse.ArgumentParser = steps.add_parser(name, help=help_text, description=help_text)
+def _step(
+    steps: Steps, name: str, function: Callable[[argparse.Namespace], None], help_text: str
+) -> argparse.ArgumentParser:
+    parser = steps.add_parser(name, help=help_text, description=help_text)
     parser.set_defaults(step=function)
     return parser
 
 
-def _add_pack(steps) -> None:  # noqa: ANN001
+def _add_pack(steps: Steps) -> None:
     parser = _step(steps, "pack", _pack, "decode a manifest's clips once, for fast reading")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--audio-root", type=Path, required=True)
@@ -64,7 +74,7 @@ def _pack(options: argparse.Namespace) -> None:
     print(f"{len(lines) - skipped + len(manifest.problems)} clips packed, {skipped} skipped")
 
 
-def _add_synthesize(steps) -> None:  # noqa: ANN001
+def _add_synthesize(steps: Steps) -> None:
     parser = _step(steps, "synthesize", _synthesize, "make speech from text lines")
     parser.add_argument("--text", type=Path, nargs="+", required=True, help="JSONL, also .gz")
     parser.add_argument("--out", type=Path, required=True)
@@ -90,7 +100,9 @@ def _synthesize(options: argparse.Namespace) -> None:
         try:
             wanted = float(hours)
         except ValueError as error:
-            raise DataError(f"--hours takes ENGINE=HOURS, as in espeak=20; got {pair!r}.") from error
+            raise DataError(
+                f"--hours takes ENGINE=HOURS, as in espeak=20; got {pair!r}."
+            ) from error
         parts += plan_parts(lines, engine, wanted, folder=options.out, seed=options.seed)
     bar = tqdm(total=len(parts), unit="part")
     failures = 0
@@ -100,7 +112,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     print(f"{len(parts)} parts made; {failures} lines no voice could say")
 
 
-def _add_ctc(steps) -> None:  # noqa: ANN001
+def _add_ctc(steps: Steps) -> None:
     parser = _step(steps, "ctc", _ctc, "train the encoder on packed speech")
     parser.add_argument("--recipe", choices=sorted(CTC_RECIPES), default="embedded")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
@@ -150,7 +162,7 @@ def _ctc(options: argparse.Namespace) -> None:
         save_parts(TrainedParts(config, stage.units, stage.modules.cpu(), {}), options.weights)
 
 
-def _add_responses(steps) -> None:  # noqa: ANN001
+def _add_responses(steps: Steps) -> None:
     parser = _step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--out", type=Path, required=True, help="JSONL, continued if begun")
@@ -161,24 +173,33 @@ def _add_responses(steps) -> None:  # noqa: ANN001
 
 
 def _responses(options: argparse.Namespace) -> None:
-    from audiochat.model.embedded_llm import embedded_llm
     from audiochat.training.responses import choose_clips, write_responses
 
     speech = [source for folder in options.speech for source in packed_folders(folder)]
-    chosen = choose_clips(
-        speech, options.count, human_share=options.human_share, seed=options.seed
-    )
+    chosen = choose_clips(speech, options.count, human_share=options.human_share, seed=options.seed)
     bar = tqdm(total=len(chosen), unit="response")
     written = write_responses(
-        embedded_llm("torch"), speech, chosen, options.out, max_new_tokens=options.max_new_tokens
+        _torch_llm(), speech, chosen, options.out, max_new_tokens=options.max_new_tokens
     )
     for count in written:
         bar.update(count - bar.n)
 
 
-def _add_align(steps) -> None:  # noqa: ANN001
+def _torch_llm() -> "TorchLanguageModel":
+    """The frozen LLM on the engine that gradients flow through."""
+    from audiochat.model.embedded_llm import embedded_llm
+    from audiochat.model.torch_engine import TorchLanguageModel
+
+    lm = embedded_llm("torch", progress=show_progress)
+    assert isinstance(lm, TorchLanguageModel)
+    return lm
+
+
+def _add_align(steps: Steps) -> None:
     parser = _step(steps, "align", _align, "train a connector through the frozen LLM")
-    parser.add_argument("--weights", type=Path, required=True, help="the ear; the result goes there")
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="the ear; the result goes there"
+    )
     parser.add_argument("--connector", choices=("hybrid", "end_to_end"), required=True)
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--responses", type=Path, required=True)
@@ -189,12 +210,11 @@ def _add_align(steps) -> None:  # noqa: ANN001
 
 def _align(options: argparse.Namespace) -> None:
     from audiochat.model.checkpoint import load_parts, save_parts
-    from audiochat.model.embedded_llm import embedded_llm
     from audiochat.training.align import AlignStage, with_connector
     from audiochat.training.responses import read_responses
     from audiochat.training.train import Run, RunSettings
 
-    lm = embedded_llm("torch")
+    lm = _torch_llm()
     parts = with_connector(load_parts(options.weights), options.connector, lm)
     speech = [source for folder in options.speech for source in packed_folders(folder)]
     recipe = AlignRecipe(connector=options.connector)

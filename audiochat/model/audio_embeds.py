@@ -12,9 +12,7 @@ from audiochat.model.language_model import LanguageModel
 from audiochat.model.units import Units
 
 
-def audio_embeds(
-    kind: str, parts: TrainedParts, lm: LanguageModel, hearing: Hearing
-) -> Tensor:
+def audio_embeds(kind: str, parts: TrainedParts, lm: LanguageModel, hearing: Hearing) -> Tensor:
     """The audio embeddings (L, H) of one hearing, by the connector of that kind."""
     connector = parts.connectors[kind]
     if isinstance(connector, EndToEndConnector):

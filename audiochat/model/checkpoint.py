@@ -39,7 +39,9 @@ class TrainedParts:
 
 def fresh_parts(config: AudioChatLlamaConfig, units: Units) -> TrainedParts:
     """Untrained parts of the sizes in `config`."""
-    connectors = {one.kind: build_connector(one, units.size) for one in config.connectors}
+    connectors: dict[str, EndToEndConnector | HybridConnector] = {
+        one.kind: build_connector(one, units.size) for one in config.connectors
+    }
     return TrainedParts(config, units, Ear(config.encoder), connectors)
 
 

@@ -1,6 +1,6 @@
 """The sizes of the model's trained parts, as frozen values stored beside the weights."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from audiochat.errors import ModelError
@@ -67,7 +67,7 @@ class ConnectorConfig:
 class AudioChatLlamaConfig:
     """What a weights folder says of itself."""
 
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     connectors: tuple[ConnectorConfig, ...] = ()
     llm: str = "embedded"
     """The frozen LLM the connectors were trained for: a name or a folder."""
@@ -97,7 +97,7 @@ class AudioChatLlamaConfig:
                 llm=str(values["llm"]),
             )
         except (KeyError, TypeError) as error:
-            known = ", ".join(field.name for field in fields(EncoderConfig))
+            known = ", ".join(one.name for one in fields(EncoderConfig))
             raise ModelError(
                 f"The weights' config.json is not understood ({error}); encoder fields: {known}."
             ) from error

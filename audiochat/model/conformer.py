@@ -17,12 +17,15 @@ from audiochat.model.config import EncoderConfig
 
 @dataclass(frozen=True)
 class Context:
-    """How far a frame may look: `chunk` frames form one block of look-ahead, `left` are kept before."""
+    """How far a frame may look: to the end of its chunk, and some way back before it."""
 
     chunk: int = 0
     """Frames to a chunk; 0 is the whole clip."""
     left: int = 0
     """Frames seen before the chunk; 0 is all. Ignored for the whole clip."""
+
+
+WHOLE_CLIP = Context()
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ class Conformer(nn.Module):
         self.condition = nn.Linear(config.n_units, config.dim)
 
     def stacked(self, features: Tensor) -> Tensor:
-        """features: (B, T', F) → (B, ⌈T'/stack⌉, (stack + 2 margins)·F), the tail padded with zeros."""
+        """features: (B, T', F) → (B, ⌈T'/stack⌉, (stack + 2 margins)·F), zeros past the end."""
         config = self.config
         length = -(-features.shape[1] // config.stack)
         tail = length * config.stack - features.shape[1] + config.stack_margin
@@ -189,7 +192,10 @@ class Conformer(nn.Module):
         return windows.transpose(2, 3).flatten(2)
 
     def forward(
-        self, features: Tensor, n_features: Tensor, context: Context = Context()  # noqa: B008
+        self,
+        features: Tensor,
+        n_features: Tensor,
+        context: Context = WHOLE_CLIP,
     ) -> Encoded:
         """features: (B, T', F) with zeros past n_features (B,) → `Encoded` of ⌈T'/stack⌉ frames."""
         x = self.front(self.stacked(features))

@@ -45,6 +45,14 @@ def spoken_frames(
     return chosen * inside, posteriors * inside, counts
 
 
+def zero_linear(n_in: int, n_out: int) -> nn.Linear:
+    """A linear layer that gives zeros until it is trained."""
+    layer = nn.Linear(n_in, n_out)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class EndToEndConnector(nn.Module):
     """Connector A: posterior-weighted unit embeddings plus a projection of the stacked frames."""
 
@@ -56,10 +64,8 @@ class EndToEndConnector(nn.Module):
         self.project = nn.Sequential(
             nn.Linear(config.stack * config.encoder_dim, config.hidden_dim),
             nn.SiLU(),
-            nn.Linear(config.hidden_dim, config.llm_dim),
+            zero_linear(config.hidden_dim, config.llm_dim),
         )
-        nn.init.zeros_(self.project[2].weight)
-        nn.init.zeros_(self.project[2].bias)
         self.scale = nn.Parameter(torch.tensor(1.0))
 
     @torch.no_grad()
@@ -95,10 +101,8 @@ class HybridConnector(nn.Module):
             nn.LayerNorm(config.encoder_dim + config.llm_dim),
             nn.Linear(config.encoder_dim + config.llm_dim, config.hidden_dim),
             nn.SiLU(),
-            nn.Linear(config.hidden_dim, config.llm_dim),
+            zero_linear(config.hidden_dim, config.llm_dim),
         )
-        nn.init.zeros_(self.residual[3].weight)
-        nn.init.zeros_(self.residual[3].bias)
 
     def forward(self, token_embeds: Tensor, frames: Tensor) -> Tensor:
         """token_embeds: (…, L, H), frames beneath each token: (…, L, D) → (…, L, H)."""

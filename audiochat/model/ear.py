@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.model.alignment import Reading, read_greedily
 from audiochat.model.config import EncoderConfig
-from audiochat.model.conformer import Conformer, Context, Encoded
+from audiochat.model.conformer import WHOLE_CLIP, Conformer, Context, Encoded
 from audiochat.model.features import LogMel
 from audiochat.model.units import Units
 
@@ -45,7 +45,10 @@ class Ear(nn.Module):
         self.encoder = Conformer(config)
 
     def forward(
-        self, samples: Tensor, n_samples: Tensor, context: Context = Context()  # noqa: B008
+        self,
+        samples: Tensor,
+        n_samples: Tensor,
+        context: Context = WHOLE_CLIP,
     ) -> Encoded:
         """samples: (B, N) in [-1, 1] with zeros past n_samples (B,) → `Encoded`."""
         features, n_features = self.features(samples, n_samples)
@@ -53,7 +56,9 @@ class Ear(nn.Module):
         return encoded
 
 
-def as_batch(waveforms: Sequence[Waveform], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+def as_batch(
+    waveforms: Sequence[Waveform], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Pad waveforms to (B, N) samples and (B,) counts."""
     assert all(waveform.sample_rate == SAMPLE_RATE for waveform in waveforms)
     counts = [len(waveform.samples) for waveform in waveforms]

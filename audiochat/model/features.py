@@ -33,7 +33,9 @@ def mel_filterbank(n_mels: int) -> Tensor:
         return 2595.0 * torch.log10(1.0 + hz / 700.0)
 
     edges_mel = torch.linspace(
-        to_mel(torch.tensor(20.0)).item(), to_mel(torch.tensor(SAMPLE_RATE / 2.0)).item(), n_mels + 2
+        to_mel(torch.tensor(20.0)).item(),
+        to_mel(torch.tensor(SAMPLE_RATE / 2.0)).item(),
+        n_mels + 2,
     )
     edges_hz = 700.0 * (10.0 ** (edges_mel / 2595.0) - 1.0)
     bins_hz = torch.linspace(0, SAMPLE_RATE / 2, FFT_SIZE // 2 + 1)
@@ -47,6 +49,8 @@ class LogMel(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    filters: Tensor
+    window: Tensor
 
     def __init__(self, n_mels: int) -> None:
         """`n_mels`: bands (F)."""

@@ -1,5 +1,6 @@
-"""The CTC head's subword units: cased, punctuated pieces of the spoken form; unit 0 is the blank."""
+"""The CTC head's subword units: cased, punctuated pieces of the spoken form; 0 is the blank."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
@@ -41,9 +42,11 @@ class Units:
             ModelError: the file is missing or is not one of ours.
         """
         try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001 (tokenizers raises a bare Exception)
+            text = path.read_text(encoding="utf-8")
+            json.loads(text)
+        except (OSError, ValueError) as error:
             raise ModelError(f"The units file {path} cannot be read ({error}).") from error
+        tokenizer = Tokenizer.from_str(text)
         if tokenizer.token_to_id(_BLANK_NAME) != BLANK:
             raise ModelError(f"The units file {path} has no blank at 0: it is not one of ours.")
         return cls(tokenizer)

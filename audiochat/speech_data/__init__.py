@@ -1,1 +1,1 @@
-"""Speech with its words: manifests, packed audio, synthesis and augmentation, for training and evaluation."""
+"""Speech with its words, for training and evaluation: read, packed, made and changed."""

@@ -20,23 +20,23 @@ from audiochat.errors import DataError
 class AugmentationConfig:
     """How often and how far a batch is changed; probabilities are for each clip."""
 
-    speed: tuple[float, float] = (0.88, 1.14)
+    speed: tuple[float, float] = (0.95, 1.06)
     """Range of the speed factor, one for a batch (it moves the pitch too)."""
-    gain_db: tuple[float, float] = (-22.0, 6.0)
+    gain_db: tuple[float, float] = (-15.0, 5.0)
     """Range of the gain."""
-    noise: float = 0.5
+    noise: float = 0.15
     """Probability of added noise."""
-    snr_db: tuple[float, float] = (0.0, 30.0)
+    snr_db: tuple[float, float] = (8.0, 30.0)
     """Range of the signal-to-noise ratio."""
-    room: float = 0.4
+    room: float = 0.1
     """Probability of a room's echo."""
-    band_limit: float = 0.35
+    band_limit: float = 0.15
     """Probability of a band limit: telephone or a poor microphone."""
-    warp: tuple[float, float] = (0.87, 1.15)
+    warp: tuple[float, float] = (0.95, 1.06)
     """Range of the vocal-tract factor, on the mel axis."""
-    mask_share: float = 0.06
+    mask_share: float = 0.03
     """Longest time mask as a share of the clip; two are drawn."""
-    mask_bands: int = 18
+    mask_bands: int = 8
     """Widest band mask; two are drawn."""
 
 
@@ -92,30 +92,37 @@ class Augmentation:
         if not changed:
             return samples
         spectrum = torch.fft.rfft(samples, size) * response.to(samples.device)
-        return torch.fft.irfft(spectrum, size)[:, :length]
+        heard: Tensor = torch.fft.irfft(spectrum, size)
+        return heard[:, :length]
 
     def _draw_room(self) -> Tensor:
         """A recorded room, or noise that decays by 60 dB in 0.1 to 0.7 s after the direct sound."""
         if self._rooms and float(self._uniform(0, 1, 1)) < 0.3:
-            room = self._rooms[int(torch.randint(len(self._rooms), (1,), generator=self._draw))]
-            return room[: SAMPLE_RATE // 2]
+            chosen = int(torch.randint(len(self._rooms), (1,), generator=self._draw))
+            recorded: Tensor = self._rooms[chosen][: SAMPLE_RATE // 2]
+            return recorded
         decay_s = float(self._uniform(0.1, 0.7, 1))
         at_s = torch.arange(int(min(decay_s, 0.5) * SAMPLE_RATE)) / SAMPLE_RATE
-        tail = torch.randn(len(at_s), generator=self._draw) * 10 ** (-3 * at_s / decay_s)
+        tail: Tensor = torch.randn(len(at_s), generator=self._draw)
+        tail = tail * torch.pow(10, -3 * at_s / decay_s)
         tail[0] = 0
         # Direct over reverberant sound: 0 to 15 dB, near and far speakers.
         tail = tail / tail.norm() * 10 ** (-float(self._uniform(0, 15, 1)) / 20)
         tail[0] = 1
-        return tail / tail.norm()
+        simulated: Tensor = tail / tail.norm()
+        return simulated
 
     def _draw_band(self, hz: Tensor) -> Tensor:
         """A smooth band: of a telephone (300 to 3,400 Hz), or of some other poor path."""
         telephone = float(self._uniform(0, 1, 1)) < 0.6
         low = float(self._uniform(150, 350, 1)) if telephone else float(self._uniform(30, 200, 1))
         high = (
-            float(self._uniform(3200, 3900, 1)) if telephone else float(self._uniform(3500, 7800, 1))
+            float(self._uniform(3200, 3900, 1))
+            if telephone
+            else float(self._uniform(3500, 7800, 1))
         )
-        return torch.sigmoid((hz - low) / 25) * torch.sigmoid((high - hz) / 60)
+        band: Tensor = torch.sigmoid((hz - low) / 25) * torch.sigmoid((high - hz) / 60)
+        return band
 
     def _noises(self, samples: Tensor, speech_power: Tensor) -> Tensor:
         batch, length = samples.shape
@@ -173,7 +180,8 @@ def _load_sounds(folder: Path | None) -> tuple[list[Tensor], list[Tensor]]:
     files = sorted(path for path in folder.iterdir() if path.suffix in {".flac", ".wav", ".ogg"})
     if not files:
         raise DataError(f"{folder} holds no noise (.flac, .wav or .ogg).")
-    noises, rooms = [], []
+    noises: list[Tensor] = []
+    rooms: list[Tensor] = []
     for path in files:
         # Read plainly: a room's impulse or a hum would pass for silence at the person's border.
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)

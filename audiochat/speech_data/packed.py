@@ -1,7 +1,7 @@
 """Packed speech: many clips as 16-bit samples at 16 kHz in a few memory-mapped files.
 
-A folder holds ``audio-000.i16`` ... and ``index.jsonl`` (words, speaker, place of each clip). Reading
-a clip is a slice, so training on it costs no decoding and no memory of its own.
+A folder holds ``audio-000.i16`` ... and ``index.jsonl`` (words, speaker, place of each clip).
+Reading a clip is a slice, so training on it costs no decoding and no memory of its own.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, overload
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Clip:
 
 
 class PackedWriter:
-    """Writes a folder anew. Its index appears, whole, on `close`: without one a folder is not done."""
+    """Writes a folder anew. Its index appears, whole, on `close`: without it none is done."""
 
     def __init__(self, folder: Path) -> None:
         """Start `folder`, dropping what a kill left there."""
@@ -58,7 +58,8 @@ class PackedWriter:
 
     def add(self, samples: np.ndarray, words: ManifestLine) -> None:
         """Append one clip; `samples` is (N,) int16 at 16 kHz."""
-        assert samples.dtype == np.int16 and samples.ndim == 1
+        assert samples.dtype == np.int16
+        assert samples.ndim == 1
         if self._filled + len(samples) > SHARD_SAMPLES and self._filled:
             self._audio.close()
             self._shard, self._filled = self._shard + 1, 0
@@ -104,8 +105,14 @@ class PackedSpeech(Sequence[Clip]):
         """Number of clips."""
         return len(self.clips)
 
-    def __getitem__(self, index):  # noqa: ANN001, ANN204 (int or slice, as Sequence has it)
-        """The clip at `index`."""
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Clip]: ...
+
+    def __getitem__(self, index: int | slice) -> Clip | list[Clip]:
+        """The clip at `index`, or a list of clips."""
         return self.clips[index]
 
     def samples(self, index: int) -> np.ndarray:

@@ -8,12 +8,17 @@ import re
 from num2words import num2words
 
 _PLAIN_PUNCTUATION = str.maketrans(
-    {"‘": "'", "’": "'", "`": "'", "–": "-", "—": ",", "‑": "-", "…": ".", ";": ",", ":": ","}
-)
+    {
+        "\u2018": "'", "\u2019": "'", "`": "'",  # quotation marks
+        "\u2010": "-", "\u2011": "-", "\u2013": "-", "\u2014": ",",  # hyphens and dashes
+        "\u2026": ".", ";": ",", ":": ",",
+    }
+)  # fmt: skip
 _ABBREVIATIONS = {
     "mr.": "Mister", "mrs.": "Missus", "ms.": "Miss", "dr.": "Doctor", "st.": "Saint",
     "prof.": "Professor", "jr.": "Junior", "sr.": "Senior", "vs.": "versus", "etc.": "et cetera",
-    "e.g.": "for example", "i.e.": "that is", "a.m.": "a m", "p.m.": "p m", "am": "a m", "pm": "p m",
+    "e.g.": "for example", "i.e.": "that is", "a.m.": "a m", "p.m.": "p m", "am": "a m",
+    "pm": "p m",
     "no.": "number", "lbs": "pounds", "kg": "kilograms", "km": "kilometers", "cm": "centimeters",
     "ft": "feet", "mph": "miles per hour", "hr": "hour", "hrs": "hours", "min": "minutes",
 }  # fmt: skip
@@ -22,9 +27,13 @@ _AFTER_NUMBER = {"am", "pm", "no.", "lbs", "kg", "km", "cm", "ft", "hr", "hrs", 
 _SYMBOLS = {"&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "%": " percent ", "/": " "}
 _CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
 _QUESTION_STARTS = frozenset(
-    "who whose whom what what's when where where's which why how how's is are was were am do does "
-    "did can could will would should has have may shall isn't aren't don't doesn't can't".split()
-)
+    (
+        "who", "whose", "whom", "what", "what's", "when", "where", "where's", "which", "why",
+        "how", "how's", "is", "are", "was", "were", "am", "do", "does", "did", "can", "could",
+        "will", "would", "should", "has", "have", "may", "shall", "isn't", "aren't", "don't",
+        "doesn't", "can't",
+    )
+)  # fmt: skip
 
 _MONEY = re.compile(r"([$£€])\s?(\d[\d,]*)(?:\.(\d{2}))?(?!\d)")
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})\b")

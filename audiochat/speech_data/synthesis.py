@@ -1,7 +1,7 @@
 """Speech made from text lines by espeak-ng and flite, in parallel, reproducible from a seed.
 
-Work is cut into parts of `LINES_A_PART` lines; a part's folder is whole or absent, so a run that was
-killed goes on where it stopped.
+Work is cut into parts of `LINES_A_PART` lines; a part's folder is whole or absent, so a run that
+was killed goes on where it stopped.
 """
 
 import gzip
@@ -36,9 +36,9 @@ ESPEAK_ACCENTS = (
 )  # fmt: skip
 ESPEAK_VARIANTS = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "Alex",
-    "Alicia", "Andrea", "Andy", "Annie", "anikaRobot", "AnxiousAndy", "aunty", "belinda", "benjamin",
-    "boris", "caleb", "david", "Demonic", "Denis", "Diogo", "ed", "edward", "edward2", "Gene",
-    "Gene2", "grandma", "grandpa", "gustave", "Henrique", "Hugo", "iven", "iven2", "iven3", "iven4",
+    "Alicia", "Andrea", "Andy", "Annie", "anikaRobot", "AnxiousAndy", "aunty", "belinda",
+    "benjamin", "boris", "caleb", "david", "Demonic", "Denis", "Diogo", "ed", "edward",
+    "edward2", "Gene", "Gene2", "grandma", "grandpa", "gustave", "Henrique", "Hugo", "iven", "iven2", "iven3", "iven4",
     "Jacky", "john", "kaukovalta", "klatt", "klatt2", "klatt3", "klatt4", "klatt5", "klatt6", "Lee",
     "linda", "marcelo", "Marco", "Mario", "max", "Michael", "michel", "miguel", "Mike", "norbert",
     "pablo", "paul", "pedro", "quincy", "Reed", "rob", "robert", "sandro", "shelby", "steph",
@@ -172,9 +172,10 @@ class Part:
 def plan_parts(
     lines: list[SpokenLine], engine: str, hours: float, *, folder: Path, seed: int
 ) -> list[Part]:
-    """Cut as many lines as give about `hours` into parts (again from the start when they run out)."""
+    """Cut lines that give about `hours` into parts, beginning again when they run out."""
     # 14 characters a second is the median of read speech in the human sets.
-    wanted, characters, chosen = hours * 3600 * 14, 0.0, []
+    wanted, characters = hours * 3600 * 14, 0
+    chosen: list[SpokenLine] = []
     start = int(hashlib.sha256(f"{engine}/{seed}".encode()).hexdigest(), 16) % max(1, len(lines))
     while lines and characters < wanted:
         line = lines[(start + len(chosen)) % len(lines)]

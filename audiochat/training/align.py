@@ -1,7 +1,7 @@
 """Training of the connectors through the frozen LLM: modal invariance."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,7 +46,7 @@ class AlignStage:
         """Hear all clips once; the last `n_held_out` responses are for validation."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.parts, self.lm = recipe, parts, lm
-        self.modules: nn.Module = parts.connectors[recipe.connector]
+        self.modules = parts.connectors[recipe.connector]
         self.modules.requires_grad_(True)
         if isinstance(self.modules, EndToEndConnector):
             self.modules.start_from(unit_text_embeds(parts.units, lm))
@@ -56,10 +56,13 @@ class AlignStage:
         self.train_set, self.held_out = examples[:-n_held_out], examples[-n_held_out:]
         silence = Message.user(AudioPart(Waveform(torch.zeros(1600).numpy())))
         first, _, last = assemble(Conversation().add(silence), lm)
-        assert isinstance(first, TokenSegment) and isinstance(last, TokenSegment)
+        assert isinstance(first, TokenSegment)
+        assert isinstance(last, TokenSegment)
         self._before, self._after = self._embed(first.ids), self._embed(last.ids)
 
-    def _heard(self, speech: Sequence[PackedSpeech], responses: Sequence[Response]):  # noqa: ANN202
+    def _heard(
+        self, speech: Sequence[PackedSpeech], responses: Sequence[Response]
+    ) -> Iterator[_Example]:
         folders = {source.folder.name: source for source in speech}
         for response in responses:
             samples = folders[response.folder].samples(response.index)
@@ -125,7 +128,7 @@ class AlignStage:
     def loss(self, step: int, share: float) -> tuple[Tensor, dict[str, float]]:
         """Loss of one batch of examples."""
         loss, text_nll = self._losses(self._batch(step))
-        return loss, {"text_nll": float(text_nll)}
+        return loss, {"text_nll": text_nll.item()}
 
     def validate(self) -> dict[str, float]:
         """Mean negative log-likelihood a response token of held-out clips: audio, cascade, text."""
@@ -142,7 +145,7 @@ class AlignStage:
                 some = self.held_out[start : start + 8]
                 logits = self._logits([embed(e) for e in some], [e.response for e in some])
                 ids = torch.tensor([t for e in some for t in e.response], device=logits.device)
-                total += float(nn.functional.cross_entropy(logits, ids, reduction="sum"))
+                total += nn.functional.cross_entropy(logits, ids, reduction="sum").item()
             figures[f"{name}_nll"] = total / len(wanted)
         return figures
 
@@ -151,7 +154,9 @@ class AlignStage:
         return ids
 
 
-def with_connector(parts: TrainedParts, kind: ConnectorKind, lm: TorchLanguageModel) -> TrainedParts:
+def with_connector(
+    parts: TrainedParts, kind: ConnectorKind, lm: TorchLanguageModel
+) -> TrainedParts:
     """The parts with a fresh connector of that kind where they have none."""
     if kind in parts.connectors:
         return parts

@@ -1,4 +1,4 @@
-"""Recipes: what is trained, on what, for how long. A recipe shows only its difference from the base."""
+"""Recipes: what is trained, on what, for how long. Each shows only its difference from the base."""
 
 from dataclasses import dataclass, field, replace
 
@@ -31,8 +31,8 @@ class OptimizerConfig:
 class CtcRecipe:
     """CTC pretraining of the encoder."""
 
-    encoder: EncoderConfig = EncoderConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
     """None trains on the clips as they are."""
     augment_from: float = 0.2
@@ -45,7 +45,7 @@ class CtcRecipe:
     """How often a human clip is drawn for each time a synthetic one is."""
     early_weight: float = 0.3
     """Weight of the CTC losses after earlier blocks."""
-    chunked_share: float = 0.4
+    chunked_share: float = 0.2
     """Share of the steps that see only chunks, so that streaming works with the same weights."""
     seed: int = 1
     """Of every draw."""
@@ -53,7 +53,9 @@ class CtcRecipe:
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         if self.batch_s < self.max_clip_s:
-            raise DataError(f"--batch-s {self.batch_s} must hold the longest clip ({self.max_clip_s} s).")
+            raise DataError(
+                f"--batch-s {self.batch_s} must hold the longest clip ({self.max_clip_s} s)."
+            )
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ class AlignRecipe:
 
     connector: ConnectorKind = "hybrid"
     """`hybrid` or `end_to_end`."""
-    optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.0, adam_lr=1e-3, weight_decay=0.0)
+    optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.0, weight_decay=0.0)
     batch_tokens: int = 768
     """Prompt and response positions to a step, padding counted."""
     kl_weight: float = 0.5
     """Share of the distillation loss; the rest is cross-entropy on the response."""
-    max_response_tokens: int = 48
+    max_response_tokens: int = 32
     """Responses are cut here while training."""
     seed: int = 1
     """Of every draw."""
@@ -86,11 +88,13 @@ CTC_RECIPES = {
     ),
     "paper": replace(
         EMBEDDED,
-        encoder=EncoderConfig(dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547),
+        encoder=EncoderConfig(
+            dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547
+        ),
         batch_s=1800.0,
         max_clip_s=24.0,
         human_weight=1.0,
     ),
 }
-"""By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights, `paper` has
-the published sizes (facts gathered second-hand) for MLS-sized data."""
+"""By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights, `paper`
+has the published sizes (facts gathered second-hand) for MLS-sized data."""

@@ -8,7 +8,9 @@ from audiochat.model.conformer import Encoded
 from audiochat.model.units import BLANK
 
 
-def ctc_loss(encoded: Encoded, targets: Tensor, n_targets: Tensor, *, early_weight: float) -> Tensor:
+def ctc_loss(
+    encoded: Encoded, targets: Tensor, n_targets: Tensor, *, early_weight: float
+) -> Tensor:
     """CTC loss for each target unit, earlier blocks' guesses mixed in with `early_weight`.
 
     targets: (B, L) unit ids; n_targets: (B,). Clips too short for their units count nothing.
@@ -34,7 +36,12 @@ def ctc_loss(encoded: Encoded, targets: Tensor, n_targets: Tensor, *, early_weig
 
 
 def response_loss(
-    logits: Tensor, teacher_logits: Tensor | None, responses: Tensor, mask: Tensor, *, kl_weight: float
+    logits: Tensor,
+    teacher_logits: Tensor | None,
+    responses: Tensor,
+    mask: Tensor,
+    *,
+    kl_weight: float,
 ) -> Tensor:
     """Modal invariance: the audio prompt must draw the response that the transcript drew.
 

@@ -52,8 +52,10 @@ class Muon(torch.optim.Optimizer):
                     state = self.state[parameter]
                     if "momentum" not in state:
                         state["momentum"] = torch.zeros_like(parameter)
-                    average = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                    updates.append(parameter.grad.lerp(average, group["momentum"]))
+                    gradient = parameter.grad
+                    assert gradient is not None
+                    average = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                    updates.append(gradient.lerp(average, group["momentum"]))
                 scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
                 for parameter, update in zip(
                     parameters, orthogonalised(torch.stack(updates)), strict=True
@@ -66,7 +68,8 @@ def build_optimizers(
     module: nn.Module, config: OptimizerConfig, *, outer: tuple[str, ...] = ()
 ) -> list[torch.optim.Optimizer]:
     """Muon for 2-D parameters whose name has none of `outer`, AdamW for all others."""
-    matrices, rest = [], []
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -97,7 +97,7 @@ def write_responses(
     max_new_tokens: int,
     batch: int = 16,
 ) -> Iterator[int]:
-    """Append responses to `path`, going on after those it has; yields the count after each batch."""
+    """Append responses to `path` after those it has; yields the count after each batch."""
     done = len(path.read_text().splitlines()) if path.exists() else 0
     with path.open("a", encoding="utf-8") as handle:
         for start in range(done, len(chosen), batch):

@@ -43,9 +43,12 @@ class RunSettings:
 class Stage(Protocol):
     """What is trained."""
 
-    modules: nn.Module
     optimizers: list[torch.optim.Optimizer]
     optimizer_config: OptimizerConfig
+
+    @property
+    def modules(self) -> nn.Module:
+        """What is trained and saved."""
 
     def loss(self, step: int, share: float) -> tuple[Tensor, dict[str, float]]:
         """The loss of one step and figures to log; `share` is how much of the run is over."""
@@ -127,10 +130,12 @@ class Run:
         self.save()
         return self._validate()
 
-    def _bar(self) -> tqdm:  # type: ignore[type-arg]
-        return tqdm(initial=self.progress.step, total=self.settings.steps, unit="step", mininterval=5)
+    def _bar(self) -> tqdm:
+        return tqdm(
+            initial=self.progress.step, total=self.settings.steps, unit="step", mininterval=5
+        )
 
-    def _step(self, bar: "tqdm") -> None:  # type: ignore[type-arg]
+    def _step(self, bar: "tqdm") -> None:
         rate = rate_at(self.share, self.stage.optimizer_config)
         self.stage.modules.train()
         for bad in range(_MAX_BAD_STEPS + 1):
@@ -169,7 +174,11 @@ class Run:
 
     def _log(self, name: str, figures: dict[str, float]) -> None:
         path = self.settings.folder / name
-        row = {"step": self.progress.step, "elapsed_s": round(self.progress.elapsed_s, 1), **figures}
+        row = {
+            "step": self.progress.step,
+            "elapsed_s": round(self.progress.elapsed_s, 1),
+            **figures,
+        }
         new = not path.exists()
         with path.open("a", newline="") as handle:
             writer = csv.DictWriter(handle, list(row))

@@ -6,7 +6,9 @@ import torch
 from audiochat.model.config import EncoderConfig
 from audiochat.model.conformer import Conformer, Context
 
-CONFIG = EncoderConfig(dim=32, n_layers=4, n_heads=2, n_units=40, conv_kernel=5, self_condition_every=2)
+CONFIG = EncoderConfig(
+    dim=32, n_layers=4, n_heads=2, n_units=40, conv_kernel=5, self_condition_every=2
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +91,11 @@ def test_the_whole_clip_context_does_look_ahead(conformer: Conformer) -> None:
 
 
 def test_left_context_is_bounded(conformer: Conformer) -> None:
-    """One block, four frames of the past: beyond the convolution's reach the first chunk is gone."""
+    """One block, four frames of the past: past the convolution's reach the first chunk is gone."""
     torch.manual_seed(0)
-    shallow = Conformer(EncoderConfig(dim=32, n_layers=1, n_heads=2, n_units=40, conv_kernel=5)).eval()
+    shallow = Conformer(
+        EncoderConfig(dim=32, n_layers=1, n_heads=2, n_units=40, conv_kernel=5)
+    ).eval()
     clip = features(160)
     changed = clip.clone()
     changed[:, :8] += 1.0

@@ -1,4 +1,4 @@
-"""The connectors: every stacking remainder, batches, scale, and the hybrid's start at the cascade."""
+"""The connectors: every stacking remainder, batches, scale, the hybrid's start at the cascade."""
 
 import pytest
 import torch
@@ -48,7 +48,9 @@ def test_a_batch_equals_one_by_one(stack: int) -> None:
     together, counts = connector(frames, log_probs, lengths)
     for row, length in enumerate(lengths.tolist()):
         alone, count = connector(
-            frames[row : row + 1, :length], log_probs[row : row + 1, :length], lengths[row : row + 1]
+            frames[row : row + 1, :length],
+            log_probs[row : row + 1, :length],
+            lengths[row : row + 1],
         )
         assert int(count) == int(counts[row])
         torch.testing.assert_close(together[row, : int(count)], alone[0])

@@ -41,7 +41,12 @@ def test_the_same_seed_gives_the_same_batch() -> None:
 
 def test_noise_has_the_ratio_asked_for() -> None:
     config = AugmentationConfig(
-        speed=(1.0, 1.0), gain_db=(0.0, 0.0), noise=1.0, snr_db=(10.0, 10.0), room=0.0, band_limit=0.0
+        speed=(1.0, 1.0),
+        gain_db=(0.0, 0.0),
+        noise=1.0,
+        snr_db=(10.0, 10.0),
+        room=0.0,
+        band_limit=0.0,
     )
     augmentation = Augmentation(config, noise_folder=None, seed=1)
     samples, _ = clips()

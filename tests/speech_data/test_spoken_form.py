@@ -18,7 +18,7 @@ from audiochat.speech_data.spoken_form import spoken_form, tidy
         ("Pi is 3.14.", "Pi is three point one four."),
         ("at 6pm today", "at six p m today"),
         ("I am here", "I am here"),
-        ("He said, ‘No’; then left…", "He said, No, then left."),
+        ("He said, \u2018No\u2019; then left…", "He said, No, then left."),
         ("salt & pepper", "salt and pepper"),
         ("see you at 8:00", "see you at eight o'clock"),
         ("8:05 sharp", "eight oh five sharp"),

@@ -1,4 +1,4 @@
-"""Synthesis: the same seed gives the same sound, held-out voices stay out, killed parts are redone."""
+"""Synthesis: the seed fixes the sound, held-out voices stay out, killed parts are redone."""
 
 import json
 from pathlib import Path

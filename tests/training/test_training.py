@@ -10,6 +10,7 @@ import torch
 from audiochat.cli.train import main
 from audiochat.errors import DataError
 from audiochat.model.checkpoint import load_parts
+from audiochat.model.units import Units
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.speech_data.synthesis import SpokenLine, plan_parts, synthesize_part
 from audiochat.training.batches import SpeechBatches
@@ -17,7 +18,6 @@ from audiochat.training.config import CTC_RECIPES, OptimizerConfig
 from audiochat.training.ctc import CtcStage
 from audiochat.training.optimizer import orthogonalised, rate_at
 from audiochat.training.train import Run, RunSettings
-from audiochat.model.units import Units
 
 WORDS = ["red", "green", "blue", "seven", "music", "window", "water", "yellow", "paper", "orange"]
 LINES = [
@@ -66,7 +66,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(speech: Path, tmp_path:
     cut = Run(stage(speech), settings)
     original = cut.stage.loss
 
-    def stopping(step: int, share: float):  # noqa: ANN202
+    def stopping(step: int, share: float):
         if step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(step, share)
@@ -93,9 +93,7 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence(speech: Path, tmp_path: P
 def test_batches_depend_on_seed_and_step_alone(speech: Path) -> None:
     sources = packed_folders(speech)
     units = Units.trained([clip.spoken for clip in sources[0]], 60)
-    one, two = (
-        SpeechBatches(sources, units, batch_s=6, max_clip_s=5, seed=4) for _ in range(2)
-    )
+    one, two = (SpeechBatches(sources, units, batch_s=6, max_clip_s=5, seed=4) for _ in range(2))
     far = two.batch(9).texts
     assert [one.batch(step).texts for step in range(10)][9] == far
     assert two.batch(0).texts == one.batch(0).texts

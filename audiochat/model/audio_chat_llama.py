@@ -1,0 +1,272 @@
+"""AudioChatLlama: the ear and a connector before a frozen instruct Llama.
+
+Knows conversations and how to answer them, as pieces of text; it knows no voice and no page.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from audiochat.audio import Waveform, decode
+from audiochat.conversation import AudioPart, Conversation, Message
+from audiochat.errors import AudioError, ModelError
+from audiochat.model.audio_embeds import audio_embeds
+from audiochat.model.checkpoint import TrainedParts, load_parts
+from audiochat.model.ear import Hearing, listen
+from audiochat.model.embedded_llm import embedded_llm
+from audiochat.model.generate import Token, generate
+from audiochat.model.language_model import LanguageModel
+from audiochat.model.prefix_store import PrefixStore
+from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.sampling import Sampling
+
+Arm = Literal["hybrid", "end_to_end", "cascade"]
+ARMS: tuple[Arm, ...] = ("hybrid", "end_to_end", "cascade")
+"""How a recording reaches the LLM: by connector B, by connector A, or as the words heard."""
+
+PACKAGE = Path(__file__).parents[1]
+WEIGHTS_FOLDERS = (PACKAGE.parent / "assets" / "embedded", PACKAGE / "assets" / "embedded")
+"""Where the shipped weights are: in a clone, and installed."""
+
+MAX_CONTEXT = 4096
+"""Positions a conversation may take, reply included, where the LLM would hold more."""
+MAX_STORE_BYTES = 128 * 2**20
+"""Keys and values of earlier turns kept: about 2,800 positions of the embedded LLM."""
+MAX_HEARINGS = 64
+"""Recordings whose hearing is kept, so that history is not heard again."""
+
+UNHEARD = "(unintelligible)"
+"""What the cascade reads for an earlier recording without words."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation ready for the LLM."""
+
+    conversation: Conversation
+    """What is left of it after trimming."""
+    n_dropped: int
+    """Old turns that fell out."""
+    hearings: tuple[tuple[int, int, Hearing], ...]
+    """Message, part, and what was heard there, of the conversation as it was given."""
+    embeds: np.ndarray
+    """(L, H)"""
+    keys: tuple[Hashable, ...]
+    """What was read at each position: a token's id, or a recording's digest and place."""
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The ids of the positions that are tokens."""
+        return [key for key in self.keys if isinstance(key, int)]
+
+
+class AudioChatLlama:
+    """Answers conversations of text and speech."""
+
+    def __init__(self, parts: TrainedParts, lm: LanguageModel, *, arm: Arm | None = None) -> None:
+        """Join the trained parts and the LLM they were trained for.
+
+        Raises:
+            ModelError: a connector does not fit the LLM, or `arm` has no weights.
+        """
+        self.parts, self.lm = parts, lm
+        best: Arm = next((one for one in ARMS if one in parts.connectors), "cascade")
+        self.arm: Arm = arm or best
+        if self.arm != "cascade" and self.arm not in parts.connectors:
+            raise ModelError(
+                f"These weights have no {self.arm} connector: train it, or take another."
+            )
+        for config in parts.config.connectors:
+            if config.llm_dim != lm.hidden_dim:
+                raise ModelError(
+                    f"The connector was trained for an LLM of width {config.llm_dim}, this one has "
+                    f"{lm.hidden_dim}: take the LLM named in the weights' config.json."
+                )
+        self._hearings: OrderedDict[str, Hearing] = OrderedDict()
+        self._store = PrefixStore(MAX_STORE_BYTES)
+
+    def hear(self, waveform: Waveform) -> Hearing:
+        """What the ear makes of a recording; kept, so a second call costs nothing."""
+        if waveform.digest in self._hearings:
+            self._hearings.move_to_end(waveform.digest)
+        else:
+            self._hearings[waveform.digest] = listen(self.parts.ear, self.parts.units, [waveform])[
+                0
+            ]
+            while len(self._hearings) > MAX_HEARINGS:
+                self._hearings.popitem(last=False)
+        return self._hearings[waveform.digest]
+
+    def prepare(
+        self, conversation: Conversation, sampling: Sampling, *, arm: Arm | None = None
+    ) -> Prompt:
+        """Hear, trim to the context, and embed a conversation whose last message is the user's.
+
+        Raises:
+            AudioError: no words were heard in the newest recording.
+            ConversationError: the newest turn alone does not fit.
+        """
+        room = min(MAX_CONTEXT, self.lm.context_length) - sampling.max_new_tokens
+        arm = arm or self.arm
+        hearings = tuple(self._hear_all(conversation))
+        self._check_heard(conversation, hearings)
+        trimmed, n_dropped = conversation.trimmed(lambda one: self._count(one, arm) <= room)
+        embeds, keys = self._embed(trimmed, arm)
+        return Prompt(trimmed, n_dropped, hearings, embeds, keys)
+
+    def _hear_all(self, conversation: Conversation) -> Iterator[tuple[int, int, Hearing]]:
+        for message_index, message in enumerate(conversation.messages):
+            for part_index, part in enumerate(message.parts):
+                if isinstance(part, AudioPart) and not part.corrected:
+                    yield message_index, part_index, self.hear(part.waveform)
+
+    def _check_heard(
+        self, conversation: Conversation, hearings: tuple[tuple[int, int, Hearing], ...]
+    ) -> None:
+        newest = len(conversation.messages) - 1
+        if any(index == newest and not heard.text for index, _, heard in hearings):
+            raise AudioError(
+                "No words were heard in the recording. Speak closer to the microphone, in English, "
+                "or type the question."
+            )
+
+    def _segments(
+        self, conversation: Conversation, arm: Arm
+    ) -> Iterator[tuple[np.ndarray, list[Hashable]]]:
+        """Embeddings (L, H) and keys of each run of tokens and each recording."""
+        if arm == "cascade":
+            conversation = self._as_text(conversation)
+        for segment in assemble(conversation, self.lm):
+            if isinstance(segment, AudioSegment):
+                waveform = segment.part.waveform
+                with torch.inference_mode():
+                    embeds = audio_embeds(arm, self.parts, self.lm, self.hear(waveform)).numpy()
+                yield embeds, [(waveform.digest, arm, at) for at in range(len(embeds))]
+            else:
+                yield self.lm.embed(segment.ids), list(segment.ids)
+
+    def _as_text(self, conversation: Conversation) -> Conversation:
+        """Every recording as the words heard in it."""
+        messages = list(conversation.messages)
+        for message_index, part_index, heard in self._hear_all(conversation):
+            message = messages[message_index]
+            part = message.parts[part_index]
+            assert isinstance(part, AudioPart)
+            words = replace(part, corrected=heard.text or UNHEARD)
+            messages[message_index] = message.with_part(part_index, words)
+        return replace(conversation, messages=tuple(messages))
+
+    def _count(self, conversation: Conversation, arm: Arm) -> int:
+        return sum(len(keys) for _, keys in self._segments(conversation, arm))
+
+    def _embed(
+        self, conversation: Conversation, arm: Arm
+    ) -> tuple[np.ndarray, tuple[Hashable, ...]]:
+        segments = list(self._segments(conversation, arm))
+        embeds = np.concatenate([part for part, _ in segments])
+        return embeds, tuple(key for _, keys in segments for key in keys)
+
+    def stream(self, prompt: Prompt, sampling: Sampling) -> Generator[Token, None, int]:
+        """The reply to a prompt, token by token; returns how many positions were not read anew.
+
+        What was read is kept for the next turn, also when the generator is closed early.
+        """
+        cache = self._store.longest(prompt.keys)
+        reused = cache.length if cache else 0
+        said: list[int] = []
+        token: Token | None = None
+        try:
+            for token in generate(
+                self.lm,
+                prompt.embeds[reused:],
+                sampling,
+                cache=cache,
+                prompt_ids=prompt.token_ids,
+            ):
+                said.append(token.id)
+                yield token
+        finally:
+            if token is not None:
+                keys = [*prompt.keys, *said][: token.cache.length]
+                self._store.put(keys, token.cache)
+        return reused
+
+    def reply(
+        self,
+        audio: str | Path | Waveform | None = None,
+        text: str = "",
+        *,
+        sampling: Sampling = Sampling(),  # noqa: B008 (a frozen value)
+    ) -> Iterator[str]:
+        """Answer one recording, a text, or both, in pieces of text.
+
+        Args:
+            audio: a sound file, or a waveform.
+            text: words that go with it, or stand alone.
+            sampling: how tokens are drawn.
+
+        Raises:
+            AudioError: the recording cannot be used.
+        """
+        parts: list[Waveform | str] = []
+        if audio is not None:
+            parts.append(audio if isinstance(audio, Waveform) else decode(audio))
+        conversation = Conversation().add(Message.user(*parts, *([text] if text else [])))
+        for token in self.stream(self.prepare(conversation, sampling), sampling):
+            if token.piece:
+                yield token.piece
+
+    def close(self) -> None:
+        """Forget what was heard and read."""
+        self._hearings.clear()
+        self._store = PrefixStore(MAX_STORE_BYTES)
+
+
+def load(
+    name: str = "embedded",
+    *,
+    arm: Arm | None = None,
+    engine: Literal["onnx", "torch"] | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
+) -> AudioChatLlama:
+    """Load the shipped model ("embedded") or a folder of trained weights.
+
+    Args:
+        name: "embedded" or a weights folder.
+        arm: how recordings reach the LLM; the best the weights have when None.
+        engine: of the LLM; torch on a GPU and ONNX Runtime elsewhere when None.
+        progress: told what is being fetched or converted, and the share done.
+
+    Raises:
+        ModelError: the weights or the LLM cannot be had.
+    """
+    parts = load_parts(_weights_folder(name))
+    on_gpu = torch.cuda.is_available()
+    llm = parts.config.llm
+    if llm == "embedded":
+        lm = embedded_llm(engine or ("torch" if on_gpu else "onnx"), progress=progress)
+    else:
+        from audiochat.model.torch_engine import TorchLanguageModel
+
+        lm = TorchLanguageModel.load(Path(llm), device="cuda" if on_gpu else "cpu")
+    return AudioChatLlama(parts, lm, arm=arm)
+
+
+def _weights_folder(name: str) -> Path:
+    if name != "embedded":
+        folder = Path(name)
+        if folder.is_dir():
+            return folder
+        raise ModelError(f"There is no weights folder {name!r}. Give one, or 'embedded'.")
+    for folder in WEIGHTS_FOLDERS:
+        if folder.is_dir():
+            return folder
+    raise ModelError(
+        "The embedded model's weights (assets/embedded) are missing: install audiochat again, or "
+        "train them with `python -m audiochat train`."
+    )
