@@ -27,10 +27,12 @@ def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     options = build_parser().parse_args(argv)
     described = machine()
-    gpu = described["gpu"] or "no GPU"
+    gpu, load = described["gpu"] or "no GPU", described["load"]
     print(
         f"{described['processor']}, {described['cores']} cores, {described['memory_gb']} GB, {gpu}"
     )
+    if load is not None and load > 0.5:
+        print(f"Other programs are running (load {load}): the times below are too long.")
     figures = {}
     for name in options.only:
         figures[name] = MEASURES[name]()
@@ -44,7 +46,7 @@ def _line(name: str, figure: Figure) -> str:
     low, high = figure.spread
     return (
         f"{name:<21} {figure.median:>9.4g} {figure.unit:<9} "
-        f"{low:.4g} to {high:.4g} in {len(figure.runs)} runs (aim: {figure.target})"
+        f"{low:.4g} to {high:.4g}, runs: {len(figure.runs)} (aim: {figure.target})"
     )
 
 

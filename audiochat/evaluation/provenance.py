@@ -43,13 +43,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine: processor, cores this process may use, memory, versions."""
+    """Describe the machine: processor, cores this process may use, memory, versions.
+
+    `load` is what else was running (tasks, mean of a minute): figures of speed need it near 0.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
         "cores": cores,
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": _gpu(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in SHOWN_VERSIONS},

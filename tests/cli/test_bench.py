@@ -12,7 +12,8 @@ from audiochat.evaluation.latency import MEASURES, Figure
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace every measurement by one that notes its name."""
+    """Replace every measurement by one that notes its name, on a machine at rest."""
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     taken: list[str] = []
 
     def take(name: str) -> Figure:
@@ -32,7 +33,15 @@ def test_every_figure_is_printed_with_its_machine(
     assert "cores" in first
     assert measured == list(MEASURES) == [line.split()[0] for line in lines]
     assert "2 ms" in lines[0]
-    assert "1 to 3 in 3 runs (aim: at most 4)" in lines[0]
+    assert "1 to 3, runs: 3 (aim: at most 4)" in lines[0]
+
+
+def test_a_busy_machine_is_said(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (3.0, 0.0, 0.0))
+    assert main(["bench", "--only", "page_up_s"]) == 0
+    assert "Other programs are running (load 3.0)" in capsys.readouterr().out
 
 
 def test_json_holds_the_runs(measured: list[str], tmp_path: Path) -> None:
