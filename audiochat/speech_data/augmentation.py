@@ -75,25 +75,22 @@ class Augmentation:
         return scaled.clamp(-1, 1) * inside, n_samples
 
     def _through_rooms(self, samples: Tensor) -> Tensor:
-        """Convolve with rooms and band limits, by one product of spectra."""
-        batch, length = samples.shape
+        """Convolve some clips with rooms and band limits, by one product of spectra each."""
+        length = samples.shape[1]
         size = 1 << (length + SAMPLE_RATE // 2 - 1).bit_length()
-        response = torch.ones(batch, size // 2 + 1, dtype=torch.complex64)
         hz = torch.linspace(0, SAMPLE_RATE / 2, size // 2 + 1)
-        changed = False
-        for clip in range(batch):
+        responses: dict[int, Tensor] = {}
+        for clip in range(len(samples)):
             if float(self._uniform(0, 1, 1)) < self.config.room:
-                room = self._draw_room()
-                response[clip] *= torch.fft.rfft(room, size)
-                changed = True
+                responses[clip] = torch.fft.rfft(self._draw_room(), size)
             if float(self._uniform(0, 1, 1)) < self.config.band_limit:
-                response[clip] *= self._draw_band(hz)
-                changed = True
-        if not changed:
+                responses[clip] = responses.get(clip, torch.tensor(1.0)) * self._draw_band(hz)
+        if not responses:
             return samples
-        spectrum = torch.fft.rfft(samples, size) * response.to(samples.device)
-        heard: Tensor = torch.fft.irfft(spectrum, size)
-        return heard[:, :length]
+        chosen = torch.tensor(list(responses), device=samples.device)
+        response = torch.stack(list(responses.values())).to(samples.device)
+        heard = torch.fft.irfft(torch.fft.rfft(samples[chosen], size) * response, size)
+        return samples.index_copy(0, chosen, heard[:, :length])
 
     def _draw_room(self) -> Tensor:
         """A recorded room, or noise that decays by 60 dB in 0.1 to 0.7 s after the direct sound."""

@@ -38,11 +38,12 @@ ESPEAK_VARIANTS = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "Alex",
     "Alicia", "Andrea", "Andy", "Annie", "anikaRobot", "AnxiousAndy", "aunty", "belinda",
     "benjamin", "boris", "caleb", "david", "Demonic", "Denis", "Diogo", "ed", "edward",
-    "edward2", "Gene", "Gene2", "grandma", "grandpa", "gustave", "Henrique", "Hugo", "iven", "iven2", "iven3", "iven4",
-    "Jacky", "john", "kaukovalta", "klatt", "klatt2", "klatt3", "klatt4", "klatt5", "klatt6", "Lee",
-    "linda", "marcelo", "Marco", "Mario", "max", "Michael", "michel", "miguel", "Mike", "norbert",
-    "pablo", "paul", "pedro", "quincy", "Reed", "rob", "robert", "sandro", "shelby", "steph",
-    "steph2", "steph3", "travis", "Tweaky", "victor", "zac",
+    "edward2", "Gene", "Gene2", "grandma", "grandpa", "gustave", "Henrique", "Hugo", "iven",
+    "iven2", "iven3", "iven4", "Jacky", "john", "kaukovalta", "klatt", "klatt2", "klatt3",
+    "klatt4", "klatt5", "klatt6", "Lee", "linda", "marcelo", "Marco", "Mario", "max", "Michael",
+    "michel", "miguel", "Mike", "norbert", "pablo", "paul", "pedro", "quincy", "Reed", "rob",
+    "robert", "sandro", "shelby", "steph", "steph2", "steph3", "travis", "Tweaky", "victor",
+    "zac",
 )  # fmt: skip
 HELD_OUT_ESPEAK = (
     "en-us+f4", "en-us+m7", "en-us+Annie", "en-us+Mike", "en-gb+f2", "en-gb+m3", "en-gb+belinda",
