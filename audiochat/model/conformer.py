@@ -1,9 +1,8 @@
 """The audio encoder: stacked log-mel frames, conformer blocks, a CTC head.
 
-One set of weights serves the whole clip and chunks of it: attention and convolution look no
-further right than the chunk's end when a chunk length is given. Layer choices are those measured
-to be cheap on CPU too: a linear front end, rotary positions, the depthwise convolution as a
-channels-last 2-D one.
+One set of weights serves the whole clip and chunks of it: given a chunk length, nothing looks past
+the chunk's end. Layers are those measured to be cheap on CPU: a linear front end, rotary
+positions, the depthwise convolution as a channels-last 2-D one.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
 """The connectors: encoder frames to audio embeddings in the space of the frozen LLM.
 
-End to end (A of the design): the frames the CTC head does not call blank, stacked, become
-embeddings; no decision about words is taken. Hybrid (B): the words read greedily are embedded by
-the LLM itself and a residual from the frames beneath each token is added; it starts at zero, so
-the untrained hybrid is the cascade.
+End to end (A): the frames that the CTC head does not call blank become embeddings; no decision
+about words is taken. Hybrid (B): the LLM's embeddings of the words read greedily, plus a residual
+from the frames beneath each token, which starts at zero: untrained, it is the cascade.
 """
 
 import torch

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import DynamicCache, LlamaForCausalLM
+from transformers.utils import logging
 
 from audiochat.errors import ModelError
 from audiochat.model.chat_template import ChatTemplate, read_chat_template
@@ -92,6 +93,8 @@ class TorchLanguageModel:
             )
         tokenizer = read_tokenizer(folder)
         target = torch.device(device)
+        progress_shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
         try:
             llama = LlamaForCausalLM.from_pretrained(
                 folder, dtype=dtype, device_map=target, local_files_only=True
@@ -100,6 +103,9 @@ class TorchLanguageModel:
             raise ModelError(
                 f"The weights in {folder} cannot be read ({error}): fetch the model anew."
             ) from error
+        finally:
+            if progress_shown:
+                logging.enable_progress_bar()
         return cls(
             llama,
             tokenizer,
