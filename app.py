@@ -8,6 +8,7 @@ import atexit
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     from audiochat.voices import load_voice
 
     models = tuple(dict.fromkeys([args.model, *names()]))
-    demo = build_page(
+    demo, start_loading = build_page(
         lambda name, progress: load_backend(name, progress=progress),
         lambda: load_voice(args.voice, accept_cpml=args.accept_cpml),
         PageOptions(models=models, examples=example_clips(), on_gpu=on_gpu),
@@ -78,11 +79,14 @@ def main(argv: list[str] | None = None) -> int:
             ssl_certfile=args.ssl_certfile,
             ssl_keyfile=args.ssl_keyfile,
             ssl_verify=False,  # only its own check at start: a self-signed certificate will do
+            prevent_thread_lock=True,
             **launch_settings(),
         )
     except OSError as error:
         _log.error("The page cannot start: %s. Try another --port or --host.", error)
         return 1
+    start_loading()
+    demo.block_thread()
     return 0
 
 
@@ -91,6 +95,7 @@ def _prepare_environment() -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["DO_NOT_TRACK"] = "1"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder goes then too
     if "GRADIO_TEMP_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="audiochat-")
         os.environ["GRADIO_TEMP_DIR"] = folder

@@ -45,18 +45,22 @@ def build_page(
     load_backend: Callable[[str, Progress], Backend],
     load_voice: Callable[[], Voice | None],
     options: PageOptions | None = None,
-) -> gr.Blocks:
-    """Build the page; models and voice start loading in the background.
+) -> tuple[gr.Blocks, Callable[[], None]]:
+    """Build the page.
 
     Args:
         load_backend: gives the backend of a name, telling its progress.
         load_voice: gives the voice, or None for replies that are not spoken.
         options: what else the page offers.
+
+    Returns:
+        The page, and a function that starts loading its model and voice in the background. The
+        first visit starts them too; a program calls it once the page is up, as importing a model's
+        libraries would keep the page from coming up.
     """
     options = options or PageOptions()
     models = Models(load_backend, list(options.models))
     answering = Answering(models, Loading(lambda _: load_voice()), on_gpu=options.on_gpu)
-    models.get(options.models[0])
     demo: gr.Blocks
     with gr.Blocks(
         title=texts.TITLE,
@@ -69,7 +73,12 @@ def build_page(
         connect_state_line(demo, page, answering)
         add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)
     demo.queue(api_open=False, max_size=MAX_WAITING)
-    return demo
+
+    def start_loading() -> None:
+        answering.voice.start()
+        models.get(options.models[0])
+
+    return demo, start_loading
 
 
 def launch_settings() -> dict[str, Any]:

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Loading(Generic[T]):
-    """One thing being loaded in a thread of its own, which ends with it."""
+    """One thing, loaded in a thread of its own from the first time it is wanted."""
 
     def __init__(self, load: Load[T]) -> None:
         self.sentence = "Starting …"
@@ -30,16 +30,22 @@ class Loading(Generic[T]):
         self.error: AudioChatError | None = None
         self._load = load
         self._finished = threading.Event()
-        # A daemon: Ctrl-C must not wait for a download.
-        threading.Thread(target=self._run, name="loading", daemon=True).start()
+        self._started = threading.Lock()
 
     @property
     def finished(self) -> bool:
         """Whether it is loaded or failed."""
         return self._finished.is_set()
 
+    def start(self) -> None:
+        """Start loading, unless that was done."""
+        if self._started.acquire(blocking=False):
+            # A daemon: Ctrl-C must not wait for a download.
+            threading.Thread(target=self._run, name="loading", daemon=True).start()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is loaded or failed; tell whether it is."""
+        self.start()
         return self._finished.wait(timeout_s)
 
     def result(self) -> T:
@@ -48,7 +54,7 @@ class Loading(Generic[T]):
         Raises:
             AudioChatError: it could not be loaded.
         """
-        self._finished.wait()
+        self.wait()
         if self.error is not None:
             raise self.error
         return cast(T, self.value)
@@ -94,6 +100,7 @@ class Models:
             if known is None or (again and known.error is not None):
                 known = Loading(lambda progress: self._load(name, progress))
                 self._loading[name] = known
+            known.start()
             return known
 
     def close(self) -> None:

@@ -23,20 +23,23 @@ def state_line(answering: Answering, model: str, stage: str = "") -> str:
 
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
     """Show the state on each visit, when another model is chosen, and when loading is retried."""
-    gr.on(
-        [demo.load, page.controls.model.change, page.load_again.click],
-        partial(watch, answering, page),
-        page.controls.model,
-        [page.state_line, page.load_again, page.controls.voice],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    settings: dict[str, Any] = {
+        "inputs": page.controls.model,
+        "outputs": [page.state_line, page.load_again, page.controls.voice],
+        "concurrency_limit": None,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    shown = partial(watch, answering, page)
+    gr.on([demo.load, page.controls.model.change], shown, **settings)
+    page.load_again.click(partial(shown, again=True), **settings)
 
 
-def watch(answering: Answering, page: Page, model: str) -> Iterator[dict[Any, Any]]:
+def watch(
+    answering: Answering, page: Page, model: str, *, again: bool = False
+) -> Iterator[dict[Any, Any]]:
     """Show how the loading of the model and the voice goes on, until both are done."""
-    loading = answering.models.get(model, again=True)
+    loading = answering.models.get(model, again=again)
     shown = ""
     while True:
         finished = loading.wait(TICK_S)

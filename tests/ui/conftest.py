@@ -74,7 +74,7 @@ def page_on_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     stage = Stage(folder / "clip.wav")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "sounds"))
-        demo = build_page(
+        demo, _ = build_page(
             lambda *_: OnStage(stage),
             lambda: OnStage(stage),
             PageOptions(examples=(Example(stage.clip, "A tone"),)),
@@ -97,7 +97,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     pages = []
 
     def start(load) -> str:
-        demo = build_page(load, BeepVoice)
+        demo, _ = build_page(load, BeepVoice)
         pages.append(demo)
         _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
         return str(address)
@@ -159,4 +159,5 @@ def visit(browser):
         context.close()
     hosts = {urlparse(url).hostname for url in seen if not url.startswith(("blob:", "data:"))}
     assert hosts <= {"127.0.0.1", "localhost", "not-localhost.test"}
-    assert errors == []
+    # Gradio's recorder throws what the browser refuses it; the page says it in its own words.
+    assert [e for e in errors if not e.startswith("Error accessing the microphone")] == []

@@ -55,6 +55,7 @@ def test_each_model_is_loaded_once_and_again_only_on_demand() -> None:
         return EchoBackend()
 
     models = Models(load, ["a", "b"])
+    assert asked == []
     assert models.get("a").wait(5)
     assert models.get("a").error
     assert asked == ["a"]

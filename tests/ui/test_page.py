@@ -39,6 +39,19 @@ def texts(conversation: Conversation) -> list[str]:
     return [message.text for message in conversation.messages]
 
 
+def upload(page, path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.click("#upload")
+    chooser.value.set_files(path)
+
+
+def until(condition, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
 def toast(page) -> str:
     page.wait_for_selector(".toast-body")
     return " ".join(page.locator(".toast-body").all_inner_texts())
@@ -88,7 +101,8 @@ def test_view_and_history_agree_through_every_button(stage, visit) -> None:
     page.click("#undo")
     wait_for_bubbles(page, 4)
     page.click("#retry")
-    page.wait_for_function("!document.querySelector('#stop').disabled || true")
+    until(lambda: len(backend.conversations) == 4)
+    page.wait_for_function("document.querySelectorAll('#chat small').length === 2")
     ask(page, "four")
     assert texts(backend.conversations[-1]) == [*view[:4], "four"]
     assert texts(backend.conversations[-2]) == view[:3]
@@ -137,10 +151,7 @@ def test_stop_keeps_the_partial_reply(stage, visit, way: str) -> None:
     partial = bubbles(page)[1]
     assert partial.startswith("Turn 1. You said: a b")
     assert not partial.endswith("z.")
-    deadline = time.monotonic() + 10
-    while not backend.closed_early and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert backend.closed_early == 1
+    until(lambda: backend.closed_early == 1)
     ask(page, "go on")
     assert texts(backend.conversations[-1])[1] == partial
     assert backend.conversations[-1].messages[1].stopped
@@ -193,7 +204,7 @@ def test_hostile_sound_is_one_sentence_and_changes_nothing(stage, visit, tmp_pat
     ask(page, "one")
     fake = tmp_path / "song.wav"
     fake.write_bytes(b"this is no sound at all" * 100)
-    page.set_input_files("#upload input[type=file], input[type=file]#upload", fake)
+    upload(page, fake)
     assert "Traceback" not in toast(page)
     assert bubbles(page) == ["one", "Turn 1. You said: one."]
     ask(page, "two")
@@ -259,7 +270,7 @@ def test_an_insecure_origin_is_named_and_upload_still_works(stage, visit) -> Non
     page = visit(address, microphone=False)
     page.wait_for_selector("#mic-trouble", state="visible")
     assert "https" in page.inner_text("#mic-trouble")
-    page.set_input_files("#upload input[type=file], input[type=file]#upload", stage.clip)
+    upload(page, stage.clip)
     page.wait_for_selector("#chat small")
     assert bubbles(page)[0].startswith("I heard: “a clip of 1.5")
 
