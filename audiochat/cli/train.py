@@ -123,6 +123,7 @@ def _add_ctc(steps: Steps) -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--steps", type=int, help="instead of --minutes")
     parser.add_argument("--batch-s", type=float, help="seconds of speech to a step")
+    parser.add_argument("--human-weight", type=float, help="draws of a human clip to one made")
     parser.add_argument("--device", default="cpu")
 
 
@@ -134,8 +135,8 @@ def _ctc(options: argparse.Namespace) -> None:
     from audiochat.training.train import Run, RunSettings
 
     recipe = CTC_RECIPES[options.recipe]
-    if options.batch_s:
-        recipe = replace(recipe, batch_s=options.batch_s)
+    given = {"batch_s": options.batch_s, "human_weight": options.human_weight}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value})
     speech = [source for folder in options.speech for source in packed_folders(folder)]
     dev = [source for folder in options.dev for source in packed_folders(folder)]
     options.out.mkdir(parents=True, exist_ok=True)

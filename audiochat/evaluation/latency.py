@@ -21,7 +21,7 @@ from audiochat.errors import ModelError
 from audiochat.evaluation.page_process import page
 from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.language_model import LanguageModel
-from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
+from audiochat.model.prompt import TokenSegment, assemble
 from audiochat.sampling import Sampling
 from audiochat.turn import answer
 from audiochat.voices import load_voice
@@ -153,13 +153,8 @@ def _time_to_first_text(backend: Backend, recording: bytes) -> float:
 
 
 def _chat_ids(model: LanguageModel, question: str) -> list[int]:
-    messages = [
-        {"role": "system", "content": DEFAULT_SYSTEM_PROMPT},
-        {"role": "user", "content": question},
-    ]
-    prompt = model.chat_template.render(messages)
-    ids: list[int] = model.tokenizer.encode(prompt, add_special_tokens=False).ids
-    return ids
+    segments = assemble(Conversation().add(Message.user(question)), model)
+    return [id_ for segment in segments if isinstance(segment, TokenSegment) for id_ in segment.ids]
 
 
 def _rates(n_positions: int) -> tuple[float, ...]:
