@@ -72,7 +72,16 @@ def test_three_spoken_questions_are_heard_and_answered(address, visit, microphon
         played = page.evaluate("window.audiochat.player.played")
         assert played["peak"] > 0.05
         assert played["seconds"] > 0.3
-        # The reply follows from what was heard: the same words, typed, draw the same one.
+        # The reply follows from what was heard: typed, the same words draw a like one.
+        page.click("#clear")
+        page.wait_for_selector("#welcome")
+        page.fill("#box textarea", heard)
+        page.press("#box textarea", "Enter")
+        page.wait_for_selector("#chat small")
+        typed = page.locator("#chat .bot-row .message-content").first.inner_text()
+        print(f"{clip.words!r} heard as {heard!r}: {reply!r}; typed: {typed!r}")
+        shared = set(words(reply)) & set(words(typed))
+        assert len(shared) >= len(set(words(typed))) / 4
         page.context.close()
 
 
