@@ -1,9 +1,12 @@
 """AudioChatLlama as a backend: by its connectors, or as the cascade of its own ear and LLM."""
 
 from collections.abc import Iterator
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from audiochat.backends.base import BackendEvent, Heard, Notice, Progress, TextPiece, Usage
-from audiochat.conversation import Conversation
+from audiochat.conversation import AudioPart, Conversation
+from audiochat.errors import ModelError
 from audiochat.model.audio_chat_llama import Arm, AudioChatLlama
 from audiochat.model.audio_chat_llama import load as load_model
 from audiochat.model.generate import Token
@@ -19,16 +22,21 @@ _LABELS = {
 class AudioChatLlamaBackend:
     """Answers through one way of hearing."""
 
-    def __init__(self, name: str, model: AudioChatLlama) -> None:
-        """`name`: what it was chosen by."""
+    def __init__(self, name: str, model: AudioChatLlama, arm: Arm | None = None) -> None:
+        """`name`: what it was chosen by; `arm`: the model's best when None."""
         self.name, self.model = name, model
-        self.label = _LABELS[model.arm]
+        self.arm: Arm = arm or model.arm
+        self.label = _LABELS[self.arm]
 
     def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
         """Say what was heard where the conversation does not say it yet, then answer."""
-        prompt = self.model.prepare(conversation, sampling)
+        prompt = self.model.prepare(conversation, sampling, arm=self.arm)
+        newest = len(conversation.messages) - 1
         for message_index, part_index, hearing in prompt.hearings:
-            yield Heard(hearing.text, hearing.confidence, message_index, part_index)
+            part = conversation.messages[message_index].parts[part_index]
+            assert isinstance(part, AudioPart)
+            if message_index == newest or part.heard is None:
+                yield Heard(hearing.text, hearing.confidence, message_index, part_index)
         if prompt.n_dropped:
             turns = "turn was" if prompt.n_dropped == 1 else "turns were"
             yield Notice(
@@ -61,21 +69,34 @@ class AudioChatLlamaBackend:
 
 def load(name: str, *, progress: Progress | None = None) -> AudioChatLlamaBackend:
     """The embedded model, or the weights folder `name`, by its best connector."""
-    return _load(name, None, progress)
+    return AudioChatLlamaBackend(name, _shared(name, progress))
 
 
 def load_cascade(name: str, *, progress: Progress | None = None) -> AudioChatLlamaBackend:
     """The embedded model's ear and LLM, joined by the words alone."""
-    return _load("embedded", "cascade", progress, chosen_by=name)
+    return AudioChatLlamaBackend(name, _shared("embedded", progress), "cascade")
 
 
 def load_end_to_end(name: str, *, progress: Progress | None = None) -> AudioChatLlamaBackend:
-    """The embedded model by connector A."""
-    return _load("embedded", "end_to_end", progress, chosen_by=name)
+    """The embedded model by connector A.
+
+    Raises:
+        ModelError: the weights have no such connector.
+    """
+    model = _shared("embedded", progress)
+    if "end_to_end" not in model.parts.connectors:
+        raise ModelError("The embedded weights have no end-to-end connector: take another model.")
+    return AudioChatLlamaBackend(name, model, "end_to_end")
 
 
-def _load(
-    weights: str, arm: Arm | None, progress: Progress | None, chosen_by: str = ""
-) -> AudioChatLlamaBackend:
-    model = load_model(weights, arm=arm, progress=progress)
-    return AudioChatLlamaBackend(chosen_by or weights, model)
+_loaded: WeakValueDictionary[str, AudioChatLlama] = WeakValueDictionary()
+_loading = Lock()
+
+
+def _shared(weights: str, progress: Progress | None) -> AudioChatLlama:
+    """The model of these weights, one for all arms in use: a second would double the memory."""
+    with _loading:
+        model = _loaded.get(weights)
+        if model is None:
+            model = _loaded[weights] = load_model(weights, progress=progress)
+        return model

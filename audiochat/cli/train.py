@@ -158,7 +158,7 @@ def _ctc(options: argparse.Namespace) -> None:
     run = Run(stage, RunSettings(options.out, minutes=options.minutes, steps=options.steps))
     for name, rate in run.run().items():
         print(f"{name}: word error rate {rate:.3f}")
-    if options.weights:
+    if options.weights and _ended(run.share, options.weights):
         config = AudioChatLlamaConfig(encoder=recipe.encoder)
         save_parts(TrainedParts(config, stage.units, stage.modules.cpu(), {}), options.weights)
 
@@ -171,6 +171,7 @@ def _add_responses(steps: Steps) -> None:
     parser.add_argument("--human-share", type=float, default=0.5)
     parser.add_argument("--max-new-tokens", type=int, default=AlignRecipe().max_response_tokens)
     parser.add_argument("--seed", type=int, default=1)
+    _add_llm(parser)
 
 
 def _responses(options: argparse.Namespace) -> None:
@@ -180,18 +181,24 @@ def _responses(options: argparse.Namespace) -> None:
     chosen = choose_clips(speech, options.count, human_share=options.human_share, seed=options.seed)
     bar = tqdm(total=len(chosen), unit="response")
     written = write_responses(
-        _torch_llm(), speech, chosen, options.out, max_new_tokens=options.max_new_tokens
+        _torch_llm(options.llm, options.device),
+        speech,
+        chosen,
+        options.out,
+        max_new_tokens=options.max_new_tokens,
     )
     for count in written:
         bar.update(count - bar.n)
 
 
-def _torch_llm() -> "TorchLanguageModel":
+def _torch_llm(llm: str, device: str) -> "TorchLanguageModel":
     """The frozen LLM on the engine that gradients flow through."""
     from audiochat.model.embedded_llm import embedded_llm
     from audiochat.model.torch_engine import TorchLanguageModel
 
-    lm = embedded_llm("torch", progress=show_progress)
+    if llm != "embedded":
+        return TorchLanguageModel.load(Path(llm), device=device)
+    lm = embedded_llm("torch", device=device, progress=show_progress)
     assert isinstance(lm, TorchLanguageModel)
     return lm
 
@@ -207,6 +214,12 @@ def _add_align(steps: Steps) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--steps", type=int, help="instead of --minutes")
+    _add_llm(parser)
+
+
+def _add_llm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--llm", default="embedded", help="or the folder of a Llama-family model")
+    parser.add_argument("--device", default="cpu")
 
 
 def _align(options: argparse.Namespace) -> None:
@@ -215,8 +228,9 @@ def _align(options: argparse.Namespace) -> None:
     from audiochat.training.responses import read_responses
     from audiochat.training.train import Run, RunSettings
 
-    lm = _torch_llm()
-    parts = with_connector(load_parts(options.weights), options.connector, lm)
+    lm = _torch_llm(options.llm, options.device)
+    llm = options.llm if options.llm == "embedded" else str(Path(options.llm).resolve())
+    parts = with_connector(load_parts(options.weights), options.connector, lm, llm=llm)
     speech = [source for folder in options.speech for source in packed_folders(folder)]
     recipe = AlignRecipe(connector=options.connector)
     stage = AlignStage(
@@ -225,4 +239,12 @@ def _align(options: argparse.Namespace) -> None:
     run = Run(stage, RunSettings(options.out, minutes=options.minutes, steps=options.steps))
     for name, value in run.run().items():
         print(f"{name} {value:.3f}")
-    save_parts(parts, options.weights)
+    if _ended(run.share, options.weights):
+        save_parts(parts, options.weights)
+
+
+def _ended(share: float, weights: Path) -> bool:
+    """Whether the run got to its end; a stopped one is not annealed, so it writes no weights."""
+    if share < 1:
+        print(f"stopped at {share:.0%}; run the command again to go on, {weights} is as it was")
+    return share >= 1

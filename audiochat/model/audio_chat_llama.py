@@ -3,10 +3,10 @@
 Knows conversations and how to answer them, as pieces of text; it knows no voice and no page.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -59,11 +59,6 @@ class Prompt:
     keys: tuple[Hashable, ...]
     """What was read at each position: a token's id, or a recording's digest and place."""
 
-    @property
-    def token_ids(self) -> list[int]:
-        """The ids of the positions that are tokens."""
-        return [key for key in self.keys if isinstance(key, int)]
-
 
 class AudioChatLlama:
     """Answers conversations of text and speech."""
@@ -87,20 +82,20 @@ class AudioChatLlama:
                     f"The connector was trained for an LLM of width {config.llm_dim}, this one has "
                     f"{lm.hidden_dim}: take the LLM named in the weights' config.json."
                 )
-        self._hearings: OrderedDict[str, Hearing] = OrderedDict()
+        self._hearings: dict[str, Hearing] = {}
+        self._lock = Lock()
         self._store = PrefixStore(MAX_STORE_BYTES)
 
     def hear(self, waveform: Waveform) -> Hearing:
         """What the ear makes of a recording; kept, so a second call costs nothing."""
-        if waveform.digest in self._hearings:
-            self._hearings.move_to_end(waveform.digest)
-        else:
-            self._hearings[waveform.digest] = listen(self.parts.ear, self.parts.units, [waveform])[
-                0
-            ]
+        with self._lock:
+            hearing = self._hearings.pop(waveform.digest, None)
+            if hearing is None:
+                hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
+            self._hearings[waveform.digest] = hearing  # now the newest
             while len(self._hearings) > MAX_HEARINGS:
-                self._hearings.popitem(last=False)
-        return self._hearings[waveform.digest]
+                del self._hearings[next(iter(self._hearings))]
+        return hearing
 
     def prepare(
         self, conversation: Conversation, sampling: Sampling, *, arm: Arm | None = None
@@ -111,7 +106,13 @@ class AudioChatLlama:
             AudioError: no words were heard in the newest recording.
             ConversationError: the newest turn alone does not fit.
         """
-        room = min(MAX_CONTEXT, self.lm.context_length) - sampling.max_new_tokens
+        context = min(MAX_CONTEXT, self.lm.context_length)
+        room = context - sampling.max_new_tokens
+        if room <= 0:
+            raise ModelError(
+                f"--max-new-tokens {sampling.max_new_tokens} leaves no room for the question: this "
+                f"model takes {context} positions in all."
+            )
         arm = arm or self.arm
         hearings = tuple(self._hear_all(conversation))
         self._check_heard(conversation, hearings)
@@ -186,7 +187,6 @@ class AudioChatLlama:
                 prompt.embeds[reused:],
                 sampling,
                 cache=cache,
-                prompt_ids=prompt.token_ids,
             ):
                 said.append(token.id)
                 yield token
@@ -246,14 +246,16 @@ def load(
         ModelError: the weights or the LLM cannot be had.
     """
     parts = load_parts(_weights_folder(name))
-    on_gpu = torch.cuda.is_available()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parts.ear.to(device)
     llm = parts.config.llm
     if llm == "embedded":
-        lm = embedded_llm(engine or ("torch" if on_gpu else "onnx"), progress=progress)
+        engine = engine or ("onnx" if device == "cpu" else "torch")
+        lm = embedded_llm(engine, device=device, progress=progress)
     else:
         from audiochat.model.torch_engine import TorchLanguageModel
 
-        lm = TorchLanguageModel.load(Path(llm), device="cuda" if on_gpu else "cpu")
+        lm = TorchLanguageModel.load(Path(llm), device=device)
     return AudioChatLlama(parts, lm, arm=arm)
 
 

@@ -4,6 +4,7 @@ Only safetensors are read: a pickle can run code.
 """
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +47,23 @@ def fresh_parts(config: AudioChatLlamaConfig, units: Units) -> TrainedParts:
 
 
 def save_parts(parts: TrainedParts, folder: Path) -> None:
-    """Write a weights folder; a model card in it is left alone."""
+    """Write a weights folder; other files in it, as a model card, are left alone.
+
+    All is written beside it first: a kill or a full disk leaves the old weights whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
+        new = Path(name)
+        _write(parts, new)
+        written = {path.name for path in new.iterdir()}
+        for path in new.iterdir():
+            path.replace(folder / path.name)
     for old in folder.glob("*.safetensors"):
-        old.unlink()
+        if old.name not in written:
+            old.unlink()
+
+
+def _write(parts: TrainedParts, folder: Path) -> None:
     state = {name: value.contiguous() for name, value in parts.modules().state_dict().items()}
     shards = _sharded(state)
     where: dict[str, str] = {}

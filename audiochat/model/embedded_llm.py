@@ -44,11 +44,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("AUDIOCHAT_CACHE") or user_cache_dir("audiochat")).expanduser()
 
 
-def embedded_llm(engine: Engine = "onnx", *, progress: Progress | None = None) -> LanguageModel:
+def embedded_llm(
+    engine: Literal["onnx", "torch"] = "onnx",
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> LanguageModel:
     """Loads the embedded language model, fetching and converting it the first time.
 
     Args:
         engine: `onnx` is for the CPU; `torch` is for training, GPUs and reference.
+        device: Where torch puts it; `onnx` is always on the CPU.
         progress: Called with what is being done and the share done, None where it is unknown.
 
     Raises:
@@ -58,7 +64,7 @@ def embedded_llm(engine: Engine = "onnx", *, progress: Progress | None = None) -
     if engine == "torch":
         from audiochat.model.torch_engine import TorchLanguageModel
 
-        return TorchLanguageModel.load(folder)
+        return TorchLanguageModel.load(folder, device=device)
     from audiochat.model.onnx_engine import OnnxLanguageModel
 
     return OnnxLanguageModel.load(folder)

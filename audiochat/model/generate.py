@@ -3,7 +3,7 @@
 Closing it stops the work at once. It knows ids, logits and text, not conversations or audio.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,7 +43,6 @@ def generate(
     sampling: Sampling,
     *,
     cache: Cache | None = None,
-    prompt_ids: Sequence[int] = (),
 ) -> Iterator[Token]:
     """Replies to a prompt, token by token.
 
@@ -52,7 +51,6 @@ def generate(
         embeds: (L, H), the positions of the prompt that it has not read yet.
         sampling: How to choose; with a seed, or greedy, the same prompt gives the same reply.
         cache: The positions read before; used up.
-        prompt_ids: Tokens of the prompt, which the repetition penalty counts as said.
 
     Yields:
         Each token. The pieces put together are the tokenizer's decoding of all ids.
@@ -60,7 +58,7 @@ def generate(
     Raises:
         ModelError: The prompt does not fit into the model's context.
     """
-    choose = _Chooser(sampling, prompt_ids)
+    choose = _Chooser(sampling)
     text = StreamedText(lm.tokenizer)
     logits, read = lm.extend(embeds, cache, reserve=sampling.max_new_tokens)
     for n_tokens in range(1, sampling.max_new_tokens + 1):
@@ -113,9 +111,9 @@ class StreamedText:
 class _Chooser:
     """Chooses tokens, and remembers them for the repetition penalty."""
 
-    def __init__(self, sampling: Sampling, prompt_ids: Sequence[int]):
+    def __init__(self, sampling: Sampling):
         self.sampling = sampling
-        self.said = np.unique(np.asarray(prompt_ids, np.int64))
+        self.said = np.empty(0, np.int64)
         self.random = np.random.default_rng(sampling.seed)
 
     def __call__(self, logits: np.ndarray) -> int:
@@ -124,7 +122,10 @@ class _Chooser:
         return id_
 
     def _penalised(self, logits: np.ndarray) -> np.ndarray:
-        """Makes what was said less likely (Keskar et al. 2019, CTRL, section 4.1)."""
+        """Makes what the reply has said less likely (Keskar et al. 2019, CTRL, section 4.1).
+
+        The prompt does not count: a question heard would else be answered otherwise than typed.
+        """
         penalised = logits.astype(np.float64)
         seen, penalty = penalised[self.said], self.sampling.repetition_penalty
         penalised[self.said] = np.where(seen > 0, seen / penalty, seen * penalty)

@@ -46,10 +46,15 @@ class Augmentation:
     def __init__(self, config: AugmentationConfig, *, noise_folder: Path | None, seed: int) -> None:
         """Load noises and recorded rooms from `noise_folder` (names with ``rir`` are rooms)."""
         self.config = config
+        self._seed = seed
         self._draw = torch.Generator().manual_seed(seed)
         noises, rooms = _load_sounds(noise_folder)
         self._noise = torch.cat(noises) if noises else self._hiss()
         self._rooms = [room / room.norm() for room in rooms]
+
+    def begin(self, step: int) -> None:
+        """Draw from here on as this step of a run does, whatever was drawn before."""
+        self._draw.manual_seed(self._seed + 1_000_003 * step)
 
     def _hiss(self) -> Tensor:
         """A minute of white noise, for want of recordings."""

@@ -54,7 +54,7 @@ def read_manifest(path: Path, audio_root: Path, limit: int | None = None) -> Man
         DataError: the file cannot be read, more than 1 % of its lines are bad, or none is left.
     """
     try:
-        rows = path.read_text(encoding="utf-8").splitlines()
+        rows = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The manifest {path} cannot be read ({error}). Check its path.") from error
     lines: list[ManifestLine] = []
@@ -83,6 +83,8 @@ def _parse(row: str, audio_root: Path) -> ManifestLine | str:
         return "no `audio`"
     if not isinstance(text, str) or not text.strip():
         return "no `text`"
+    if Path(audio).is_absolute() or ".." in Path(audio).parts:
+        return f"`audio` must be a path under the audio root, not {audio}"
     path = audio_root / audio
     if not path.is_file():
         return f"the sound file {path} is missing"

@@ -17,6 +17,9 @@ from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE, decode, to_int16
 from audiochat.errors import AudioError, DataError
 from audiochat.speech_data.manifest import Manifest, ManifestLine
 
+FULL_SCALE = 2**15
+"""A packed sample over this is one in [-1, 1]."""
+
 SHARD_SAMPLES = 2**28
 """Samples to a shard: 512 MiB."""
 
@@ -127,7 +130,7 @@ class PackedSpeech(Sequence[Clip]):
 
 
 def _read_index(path: Path) -> Iterator[Clip]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         yield Clip(**json.loads(line))
 
 

@@ -87,7 +87,7 @@ def _usable_lines(path: Path, source: str) -> Iterator[SpokenLine]:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as handle:
-            rows = handle.read().splitlines()
+            rows = handle.read().split("\n")
         texts = [json.loads(row)["text"] for row in rows if row.strip()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a file of JSON lines with `text` ({error}).") from error

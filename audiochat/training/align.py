@@ -9,14 +9,16 @@ from torch import Tensor, nn
 
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation, Message
+from audiochat.errors import DataError
 from audiochat.model.audio_embeds import audio_embeds, unit_text_embeds
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.config import ConnectorConfig, ConnectorKind
 from audiochat.model.connector import EndToEndConnector, build_connector
 from audiochat.model.ear import Hearing, listen
+from audiochat.model.language_model import LanguageModel
 from audiochat.model.prompt import TokenSegment, assemble
 from audiochat.model.torch_engine import TorchLanguageModel
-from audiochat.speech_data.packed import PackedSpeech
+from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 from audiochat.training.config import AlignRecipe
 from audiochat.training.losses import response_loss
 from audiochat.training.optimizer import build_optimizers
@@ -53,6 +55,11 @@ class AlignStage:
         self.optimizer_config = recipe.optimizer
         self.optimizers = build_optimizers(self.modules, recipe.optimizer)
         examples = list(self._heard(speech, responses))
+        if len(examples) <= n_held_out:
+            raise DataError(
+                f"{len(examples)} responses are too few: {n_held_out} are held out to validate. "
+                "Make more with `train responses --count`."
+            )
         self.train_set, self.held_out = examples[:-n_held_out], examples[-n_held_out:]
         silence = Message.user(AudioPart(Waveform(torch.zeros(1600).numpy())))
         first, _, last = assemble(Conversation().add(silence), lm)
@@ -64,12 +71,19 @@ class AlignStage:
         self, speech: Sequence[PackedSpeech], responses: Sequence[Response]
     ) -> Iterator[_Example]:
         folders = {source.folder.name: source for source in speech}
+        if len(folders) < len(speech):
+            raise DataError("Two folders of --speech have one name: responses know them by it.")
         for response in responses:
             samples = folders[response.folder].samples(response.index)
-            waveform = Waveform(samples.astype("float32") / 32768)
+            waveform = Waveform(samples.astype("float32") / FULL_SCALE)
             hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
             ids = response.ids[: self.recipe.max_response_tokens]
             yield _Example(hearing, response.text, ids)
+
+    def _audio(self, example: _Example) -> Tensor:
+        """The connector's embeddings (L, H) on the LLM's device."""
+        embeds = audio_embeds(self.recipe.connector, self.parts, self.lm, example.hearing)
+        return embeds.to(self.lm.llama.device)
 
     def _embed(self, ids: Sequence[int]) -> Tensor:
         """Token ids → (L, H) on the LLM's device."""
@@ -78,12 +92,8 @@ class AlignStage:
         return embeds
 
     def _batch(self, step: int) -> list[_Example]:
-        """Examples drawn until the budget of positions is full."""
         draw = random.Random(f"{self.recipe.seed}/{step}")
-        chosen: list[_Example] = []
-        while len(chosen) * 110 < self.recipe.batch_tokens:
-            chosen.append(draw.choice(self.train_set))
-        return chosen
+        return draw.choices(self.train_set, k=self.recipe.batch_examples)
 
     def _logits(self, users: Sequence[Tensor], responses: Sequence[tuple[int, ...]]) -> Tensor:
         """Logits (n, V) of all response tokens, one example after the other."""
@@ -115,10 +125,7 @@ class AlignStage:
                 for e in examples
             ]
             teacher = self._logits(texts, responses)[None]
-        users = [
-            audio_embeds(self.recipe.connector, self.parts, self.lm, example.hearing)
-            for example in examples
-        ]
+        users = [self._audio(example) for example in examples]
         logits = self._logits(users, responses)[None]
         ones = torch.ones_like(wanted, dtype=torch.float32)
         loss = response_loss(logits, teacher, wanted, ones, kl_weight=self.recipe.kl_weight)
@@ -135,7 +142,7 @@ class AlignStage:
         figures: dict[str, float] = {}
         wanted = [token for e in self.held_out for token in e.response]
         arms = {
-            "audio": lambda e: audio_embeds(self.recipe.connector, self.parts, self.lm, e.hearing),
+            "audio": self._audio,
             "cascade": lambda e: self._embed(self._ids(e.hearing.text)),
             "text": lambda e: self._embed(self._ids(e.transcript)),
         }
@@ -155,9 +162,9 @@ class AlignStage:
 
 
 def with_connector(
-    parts: TrainedParts, kind: ConnectorKind, lm: TorchLanguageModel
+    parts: TrainedParts, kind: ConnectorKind, lm: LanguageModel, *, llm: str = "embedded"
 ) -> TrainedParts:
-    """The parts with a fresh connector of that kind where they have none."""
+    """The parts with a fresh connector of that kind, for the LLM named `llm`, if they lack it."""
     if kind in parts.connectors:
         return parts
     config = ConnectorConfig(
@@ -167,5 +174,5 @@ def with_connector(
         embedding_rms=lm.embedding_rms,
     )
     connectors = {**parts.connectors, kind: build_connector(config, parts.units.size)}
-    whole = replace(parts.config, connectors=(*parts.config.connectors, config))
+    whole = replace(parts.config, connectors=(*parts.config.connectors, config), llm=llm)
     return TrainedParts(whole, parts.units, parts.ear, connectors)

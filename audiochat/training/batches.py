@@ -4,17 +4,18 @@ The order is a function of the seed and the epoch, so a resumed run sees what it
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from audiochat.audio import SAMPLE_RATE
 from audiochat.errors import DataError
 from audiochat.model.features import HOP
 from audiochat.model.units import Units
-from audiochat.speech_data.packed import PackedSpeech
+from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 
 _POOL_BATCHES = 40
 """Batches whose clips are sorted by length together: long enough for little padding."""
@@ -58,7 +59,7 @@ class SpeechBatches:
             DataError: no clip fits.
         """
         self._sources, self._units, self._seed = sources, units, seed
-        self._batch_samples = int(batch_s * 16_000)
+        self._batch_samples = int(batch_s * SAMPLE_RATE)
         self._weighted: list[tuple[float, int, int, int]] = []
         self._targets: dict[tuple[int, int], list[int]] = {}
         for at, source in enumerate(sources):
@@ -74,16 +75,6 @@ class SpeechBatches:
         self._epoch = -1
         self._order: list[list[tuple[int, int]]] = []
         self._first = 0
-
-    def __iter__(self) -> Iterator[SpeechBatch]:
-        """All batches from the first."""
-        return self.starting_at(0)
-
-    def starting_at(self, step: int) -> Iterator[SpeechBatch]:
-        """All batches from the `step`-th on."""
-        while True:
-            yield self.batch(step)
-            step += 1
 
     def batch(self, step: int) -> SpeechBatch:
         """The `step`-th batch."""
@@ -131,7 +122,7 @@ class SpeechBatches:
         for row, units in zip(ids, targets, strict=True):
             row[: len(units)] = torch.tensor(units)
         return SpeechBatch(
-            samples=torch.from_numpy(padded).float() / 32768,
+            samples=torch.from_numpy(padded).float() / FULL_SCALE,
             n_samples=torch.tensor([len(clip) for clip in clips]),
             targets=ids,
             n_targets=torch.tensor([len(row) for row in targets]),

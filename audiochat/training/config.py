@@ -65,8 +65,8 @@ class AlignRecipe:
     connector: ConnectorKind = "hybrid"
     """`hybrid` or `end_to_end`."""
     optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.0, weight_decay=0.0)
-    batch_tokens: int = 768
-    """Prompt and response positions to a step, padding counted."""
+    batch_examples: int = 7
+    """Examples to a step: of some 110 positions each, prompt and response."""
     kl_weight: float = 0.5
     """Share of the distillation loss; the rest is cross-entropy on the response."""
     max_response_tokens: int = 32

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from whisper_normalizer.english import EnglishTextNormalizer
 
+from audiochat.audio import SAMPLE_RATE
 from audiochat.model.alignment import read_greedily
 from audiochat.model.conformer import Context
 from audiochat.model.ear import Ear
 from audiochat.model.units import Units
 from audiochat.speech_data.augmentation import Augmentation
-from audiochat.speech_data.packed import PackedSpeech
+from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 from audiochat.training.batches import SpeechBatch, SpeechBatches
 from audiochat.training.config import CtcRecipe
 from audiochat.training.losses import ctc_loss
@@ -84,9 +85,12 @@ class CtcStage:
     def loss(self, step: int, share: float) -> tuple[Tensor, dict[str, float]]:
         """CTC loss of the `step`-th batch."""
         batch = self.batches.batch(step)
+        kind = torch.device(self.device).type
+        if self.augmentation is not None:
+            self.augmentation.begin(step)
         with torch.no_grad():
             features, n_features = self._features(batch, share)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
+        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
             encoded = self.modules.encoder(features, n_features, self._context(step))
         loss = ctc_loss(
             encoded,
@@ -94,11 +98,11 @@ class CtcStage:
             batch.n_targets.to(self.device),
             early_weight=self.recipe.early_weight,
         )
-        return loss, {"audio_s": float(batch.n_samples.sum()) / 16_000}
+        return loss, {"audio_s": float(batch.n_samples.sum()) / SAMPLE_RATE}
 
     def transcribe(self, speech: PackedSpeech, at: int) -> str:
         """The greedy reading of one packed clip."""
-        samples = torch.from_numpy(speech.samples(at).copy()).float()[None] / 32768
+        samples = torch.from_numpy(speech.samples(at).copy()).float()[None] / FULL_SCALE
         n_samples = torch.tensor([samples.shape[1]])
         encoded = self.modules(samples.to(self.device), n_samples.to(self.device))
         return read_greedily(encoded.log_probs[0].cpu(), self.units).text

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from audiochat.conversation import Conversation, Message
+from audiochat.errors import DataError
 from audiochat.model.prompt import TokenSegment, assemble
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.speech_data.packed import PackedSpeech
@@ -98,7 +99,7 @@ def write_responses(
     batch: int = 16,
 ) -> Iterator[int]:
     """Append responses to `path` after those it has; yields the count after each batch."""
-    done = len(path.read_text().splitlines()) if path.exists() else 0
+    done = _whole_lines(path)
     with path.open("a", encoding="utf-8") as handle:
         for start in range(done, len(chosen), batch):
             clips = chosen[start : start + batch]
@@ -111,11 +112,24 @@ def write_responses(
             yield start + len(clips)
 
 
+def _whole_lines(path: Path) -> int:
+    """Drop a last line that a kill cut, and count the others."""
+    if not path.exists():
+        return 0
+    whole = path.read_bytes().rpartition(b"\n")
+    path.write_bytes(whole[0] + whole[1])
+    return (whole[0] + whole[1]).count(b"\n")
+
+
 def read_responses(path: Path) -> list[Response]:
-    """The responses of a file; a last line that a kill cut is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.endswith("}"):
-            fields = json.loads(line)
-            rows.append(Response(**{**fields, "ids": tuple(fields["ids"])}))
-    return rows
+    """The responses of a file; a last line that a kill cut is left out.
+
+    Raises:
+        DataError: it is not a file of responses.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        fields = [json.loads(line) for line in lines]
+        return [Response(**{**row, "ids": tuple(row["ids"])}) for row in fields]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no file of `train responses` ({error}).") from error

@@ -6,6 +6,7 @@ Knows nothing of speech; a stage gives the modules, the loss of a step and a val
 import csv
 import logging
 import math
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ class Stage(Protocol):
 
 
 @dataclass
-class Progress:
+class Position:
     """Where a run is; stored in its checkpoint."""
 
     step: int = 0
@@ -71,19 +72,24 @@ class Run:
     def __init__(self, stage: Stage, settings: RunSettings) -> None:
         """Load the folder's checkpoint if it has one."""
         self.stage, self.settings = stage, settings
-        self.progress = Progress()
+        self.progress = Position()
         settings.folder.mkdir(parents=True, exist_ok=True)
         self._checkpoint = settings.folder / _CHECKPOINT
         if self._checkpoint.exists():
             self._restore()
 
     def _restore(self) -> None:
-        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, pickle.UnpicklingError) as error:
+            raise DataError(
+                f"{self._checkpoint} is damaged ({error}). Delete it to begin this run again."
+            ) from error
         self.stage.modules.load_state_dict(state["modules"])
         for optimizer, saved in zip(self.stage.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         torch.set_rng_state(state["random"])
-        self.progress = Progress(**state["progress"])
+        self.progress = Position(**state["progress"])
         log.info("resuming at step %d", self.progress.step)
 
     def save(self) -> None:

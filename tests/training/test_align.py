@@ -47,7 +47,7 @@ def make_stage(kind: str, lm: TorchLanguageModel, speech: Path, folder: Path) ->
     path = folder / "responses.jsonl"
     counts = list(write_responses(lm, sources, chosen, path, max_new_tokens=6, batch=3))
     assert counts[-1] == len(chosen)
-    recipe = AlignRecipe(connector=kind, batch_tokens=220)  # type: ignore[arg-type]
+    recipe = AlignRecipe(connector=kind, batch_examples=2)  # type: ignore[arg-type]
     responses = read_responses(path)
     return AlignStage(recipe, parts, lm, speech=sources, responses=responses, n_held_out=2)
 
