@@ -84,7 +84,8 @@ class Answering:
         model.result()
         style = settings.style
         if style is not None:
-            self.voice.wait()
+            while not self.voice.wait(POLL_S):
+                yield Step(session, "Waiting for the voice")
             if self.voice.error is not None:
                 yield Step(session, "Thinking", notice=str(self.voice.error))
                 style = None

@@ -113,6 +113,9 @@ class Events:
     def run(self, session: Session, *controls: Any) -> Iterator[Update]:
         """Answer the turn asked; yields what changed on the page."""
         page = self.page
+        if not session.waiting:  # stopped, cleared or answered while this run stood in line
+            yield self._redrawn(session)
+            return
         try:
             settings = settings_of(*controls)
         except AudioChatError as error:
@@ -194,8 +197,8 @@ class Events:
     def _then(self, halted: Any, change: Callable[..., Session], inputs: list[Any]) -> None:
         page = self.page
 
-        def act(session: Session, *values: Any) -> Update:
-            update: Update = {page.mic: None, page.stop: gr.Button(interactive=False)}
+        def act(session: Session, model: str, *values: Any) -> Update:
+            update: Update = {page.mic: None, page.state_line: state_line(self.answering, model)}
             try:
                 session = change(session, *values)
                 if page.box in inputs:
@@ -203,6 +206,7 @@ class Events:
             except AudioChatError as error:
                 gr.Warning(str(error))
                 session = session.settled()
+            update[page.stop] = gr.Button(interactive=session.waiting)
             if not session.waiting:
                 return {**update, page.speech: "", **self._redrawn(session)}
             update[page.ticket] = time.time_ns()
@@ -210,10 +214,11 @@ class Events:
             drawn = self._redrawn(session) if self.answering.busy else {page.session: session}
             return {**update, **drawn}
 
-        outputs = [*self._view, page.mic, page.box, page.stop, page.ticket, page.speech]
+        shown = [page.mic, page.box, page.stop, page.state_line, page.ticket, page.speech]
+        outputs = [*self._view, *shown]
         halted.then(
             act,
-            [page.session, *inputs],
+            [page.session, page.controls.model, *inputs],
             outputs,
             concurrency_limit=4,
             concurrency_id="light",

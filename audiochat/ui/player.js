@@ -4,6 +4,7 @@
   const player = {
     context: null,
     reply: "",
+    muted: "",
     taken: 0,
     endsAt: 0,
     sources: new Set(),
@@ -21,6 +22,8 @@
 
     take(value) {
       const [reply, ...pieces] = (value || "").split("\n");
+      // A piece on its way when the reply was stopped must not start it again.
+      if (reply && reply === this.muted) return;
       if (reply !== this.reply) {
         this.stop();
         this.reply = reply;
@@ -57,6 +60,7 @@
     },
 
     stop() {
+      this.muted = this.reply || this.muted;
       for (const source of this.sources) {
         source.onended = null;
         source.stop();

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from audiochat.audio import Waveform, write_wav
 from audiochat.conversation import AudioPart, Message
@@ -80,7 +81,10 @@ def sound_file(waveform: Waveform, folder: Path, name: str) -> str:
     path = folder / waveform.digest / f"{name}.wav"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_wav(waveform, path)
+        # Two threads may draw the same session: each writes its own, and the name gets a whole one.
+        unfinished = path.with_suffix(f".{uuid4().hex}")
+        write_wav(waveform, unfinished)
+        unfinished.replace(path)
     return str(path)
 
 

@@ -145,8 +145,11 @@ class Session:
         return replace(self, notes=(*self.notes, note))._idle(conversation)
 
     def failed(self, sentence: str) -> Self:
-        """Leave the turn unanswered, with the reason; the conversation stays as it was."""
-        return replace(self, partial="", spoken=(), trouble=sentence)
+        """Leave the turn unanswered, with the reason; the conversation stays as it was.
+
+        What was already written stays in view until the turn is asked again.
+        """
+        return replace(self, spoken=(), trouble=sentence)
 
     # What the page asks of it.
 

@@ -24,7 +24,7 @@ def state_line(answering: Answering, model: str, stage: str = "") -> str:
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
     """Show the state on each visit, when another model is chosen, and when loading is retried."""
     settings: dict[str, Any] = {
-        "inputs": page.controls.model,
+        "inputs": [page.controls.model, page.controls.voice],
         "outputs": [page.state_line, page.load_again, page.controls.voice],
         "concurrency_limit": None,
         "show_progress": "hidden",
@@ -36,7 +36,7 @@ def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> Non
 
 
 def watch(
-    answering: Answering, page: Page, model: str, *, again: bool = False
+    answering: Answering, page: Page, model: str, voice: str, *, again: bool = False
 ) -> Iterator[dict[Any, Any]]:
     """Show how the loading of the model and the voice goes on, until both are done."""
     loading = answering.models.get(model, again=again)
@@ -49,6 +49,8 @@ def watch(
             shown = line
         if finished:
             break
+    if voice:  # the visitor's own choice stays
+        return
     answering.voice.wait()
     yield {page.controls.voice: _voices(answering)}
 

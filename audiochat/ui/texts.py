@@ -49,8 +49,9 @@ ABOUT = """
 * **English only**, and best in a quiet room: one speaker, one short question at a time.
 * The built-in model is **a small demonstration** (135 million parameters): it chats and answers
   easy questions, often wrongly. **Translating and summarising need a bigger model**:
-  `python app.py --model NAME_OR_FOLDER` takes one.
-* **Where recordings are kept:** on the machine that runs this page, nowhere else. They leave its
-  memory when you clear the conversation, or an hour after you close the page; the sound files
-  behind the players are deleted after two hours, and when the program stops.
+  `python app.py --model FOLDER` takes one that was trained for it.
+* **Where recordings are kept:** on the machine that runs this page, nowhere else. The page forgets
+  them when you clear the conversation, or an hour after you close it; the sound files behind the
+  players are deleted after two hours, and what the model keeps of the last 64 recordings to answer
+  faster goes as new ones come. All of it goes when the program stops.
 """
