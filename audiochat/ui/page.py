@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -68,20 +69,46 @@ class Page:
 
 def lay_out(models: list[str], examples: list[Example]) -> Page:
     """Place every component in the open Blocks."""
-    session, ticket, edited = gr.State(Session()), gr.State(0), gr.State(None)
     with gr.Row(elem_id="top"):
         gr.HTML(texts.HEADER, elem_id="header")
         state_line = gr.HTML(texts.STARTING, elem_id="state-line")
         load_again = gr.Button("Try again", size="sm", visible=False, elem_id="load-again")
-    chat = _chat()
+    placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
+    placed |= _actions() | _correction()
+    gr.HTML(texts.MICROPHONE_TROUBLE)
+    placed |= _asking()
+    placed["examples"] = _examples(examples)
+    placed["controls"] = _settings(models)
+    with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
+        gr.HTML(texts.MICROPHONE_TEST)
+    with gr.Accordion("What this is, and where recordings go", open=True, elem_id="about"):
+        gr.Markdown(texts.ABOUT)
+    gr.HTML(texts.KEYS)
+    return Page(
+        session=gr.State(Session()),
+        ticket=gr.State(0),
+        edited=gr.State(None),
+        speech=_speech(),
+        **placed,
+    )
+
+
+def _actions() -> dict[str, gr.Button]:
+    """What can be done with the conversation so far."""
     with gr.Row(elem_id="actions"):
-        stop = gr.Button(
-            "■ Stop", variant="stop", interactive=False, size="sm", min_width=60, elem_id="stop"
-        )
-        retry = gr.Button("↻ Retry", size="sm", min_width=60, elem_id="retry")
-        undo = gr.Button("↶ Undo", size="sm", min_width=60, elem_id="undo")
-        clear = gr.Button("✕ Clear", size="sm", min_width=60, elem_id="clear")
-    with gr.Row(visible=False, elem_id="correction") as correction:
+        return {
+            "stop": gr.Button(
+                "■ Stop", variant="stop", interactive=False, size="sm", min_width=60, elem_id="stop"
+            ),
+            "retry": gr.Button("↻ Retry", size="sm", min_width=60, elem_id="retry"),
+            "undo": gr.Button("↶ Undo", size="sm", min_width=60, elem_id="undo"),
+            "clear": gr.Button("✕ Clear", size="sm", min_width=60, elem_id="clear"),
+        }
+
+
+def _correction() -> dict[str, Any]:
+    """Where the words that were heard are put right; shown after a spoken turn."""
+    with gr.Row(visible=False, elem_id="correction") as row:
         words = gr.Textbox(
             label="Not what you said? Correct the words",
             lines=1,
@@ -92,7 +119,11 @@ def lay_out(models: list[str], examples: list[Example]) -> Page:
         correct = gr.Button(
             "Ask again", variant="primary", scale=1, min_width=120, elem_id="correct"
         )
-    gr.HTML(texts.MICROPHONE_TROUBLE)
+    return {"correction": row, "words": words, "correct": correct}
+
+
+def _asking() -> dict[str, Any]:
+    """The three ways to ask: aloud, in writing, by a file."""
     mic = gr.Audio(
         sources=["microphone"],
         type="filepath",
@@ -119,34 +150,7 @@ def lay_out(models: list[str], examples: list[Example]) -> Page:
             min_width=160,
             elem_id="upload",
         )
-    buttons = _examples(examples)
-    controls = _settings(models)
-    with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
-        gr.HTML(texts.MICROPHONE_TEST)
-    with gr.Accordion("What this is, and where recordings go", open=True, elem_id="about"):
-        gr.Markdown(texts.ABOUT)
-    gr.HTML(texts.KEYS)
-    return Page(
-        session=session,
-        ticket=ticket,
-        edited=edited,
-        state_line=state_line,
-        chat=chat,
-        correction=correction,
-        words=words,
-        correct=correct,
-        mic=mic,
-        box=box,
-        upload=upload,
-        stop=stop,
-        retry=retry,
-        undo=undo,
-        clear=clear,
-        examples=buttons,
-        load_again=load_again,
-        speech=_speech(),
-        controls=controls,
-    )
+    return {"mic": mic, "box": box, "upload": upload}
 
 
 def _chat() -> gr.Chatbot:
