@@ -47,6 +47,12 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
+def keep_replies_short(page) -> None:
+    page.click("#settings button, #settings summary")
+    page.get_by_label("number input for Longest reply").fill("24")
+    page.keyboard.press("Tab")
+
+
 def record_one(page, seconds: float) -> tuple[str, str]:
     page.click("#mic button.record-button")
     page.wait_for_selector("#mic button.stop-button", state="visible")
@@ -64,6 +70,7 @@ def test_three_spoken_questions_are_heard_and_answered(address, visit, microphon
         seconds = speak_into(microphone, clip.path)
         page = visit(address)
         page.wait_for_selector(".state.ready")
+        keep_replies_short(page)
         heard, reply = record_one(page, seconds)
         asked = words(clip.words)
         found = [word for word in asked if word in words(heard)]
