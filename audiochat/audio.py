@@ -178,16 +178,18 @@ def concatenate(waveforms: Sequence[Waveform]) -> Waveform:
 
 def _read(path: Path, limits: AudioLimits) -> bytes:
     """The content of a plain file, no more of it than the limit allows."""
+    # A whole path would tell a visitor of the page where the server keeps its files.
+    name = path.name or path
     try:
         # A pipe or a device would block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise AudioError(f"{path} is not a file. Give the path of a sound file.")
+            raise AudioError(f"{name} is not a file. Give the path of a sound file.")
         check_size(path.stat().st_size, limits)
         with path.open("rb") as file:
             data: bytes = file.read(limits.max_bytes + 1)
     except OSError as error:
         reason = error.strerror or error
-        raise AudioError(f"{path} cannot be read ({reason}). Check the path.") from error
+        raise AudioError(f"{name} cannot be read ({reason}). Check the path.") from error
     return data
 
 

@@ -1,5 +1,6 @@
 """One turn: a conversation goes in, events come out. The same for page, terminal and server."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -23,6 +24,10 @@ from audiochat.errors import AudioChatError
 from audiochat.sampling import Sampling
 from audiochat.sentences import SentenceSplitter
 from audiochat.voices.base import Voice, VoiceStyle
+
+VOICE_FAILED = "The voice failed on this reply, so the rest is text alone."
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,12 @@ class _Speaker:
         """Give the pieces that are voiced by now; with `wait`, all of them."""
         while self._pending and (wait or self._pending[0][1].done()):
             text, future = self._pending.popleft()
-            try:
-                waveform = future.result()
-            except AudioChatError as error:
+            # Whatever it is that an engine raises, the text of the reply is worth more.
+            if (error := future.exception()) is not None:
                 self._give_up()
-                yield Notice(str(error), kind="voice")
+                yield _notice_of(error)
                 return
-            yield Speech(waveform, text, self._count)
+            yield Speech(future.result(), text, self._count)
             self._count += 1
 
     def close(self) -> None:
@@ -154,6 +158,13 @@ class _Speaker:
         for _, future in self._pending:
             future.cancel()
         self._pending.clear()
+
+
+def _notice_of(error: BaseException) -> Notice:
+    """What the person reads when the voice has failed; the log has all of it."""
+    expected = isinstance(error, AudioChatError)
+    _log.log(logging.INFO if expected else logging.ERROR, "The voice failed.", exc_info=error)
+    return Notice(str(error) if expected else VOICE_FAILED, kind="voice")
 
 
 class _Stopwatch:
@@ -176,7 +187,10 @@ class _Stopwatch:
         rate = None
         writing_ms = self._last.get(TextPiece, 0.0) - self._first.get(TextPiece, 0.0)
         if usage is not None and writing_ms > 0:
-            rate = (usage.reply_tokens - 1) / (writing_ms / 1000)
+            # The time from the first piece to the last is that of the tokens behind the first; the
+            # token that ends a turn is counted in the reply, but comes after its last piece.
+            n_tokens = usage.reply_tokens - 1 - (usage.finish_reason == "stop")
+            rate = n_tokens / (writing_ms / 1000)
         return Timings(
             heard_ms=self._first.get(Heard),
             first_text_ms=self._first.get(TextPiece),

@@ -1,15 +1,17 @@
 """One turn through `answer`: order of events, the voice beside the text, failures, early close."""
 
 import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from audiochat.audio import Waveform
-from audiochat.backends.base import Heard, Notice, TextPiece
+from audiochat.backends.base import BackendEvent, Heard, Notice, TextPiece, Usage
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import ModelError
 from audiochat.sampling import Sampling
-from audiochat.turn import Done, Speech, answer
+from audiochat.turn import VOICE_FAILED, Done, Speech, answer
 from audiochat.voices.base import VoiceStyle
 from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend, tone
 
@@ -79,6 +81,19 @@ def test_a_voice_that_fails_loses_no_text() -> None:
     assert "The third one ends it." in events[-1].conversation.messages[1].text
 
 
+def test_a_voice_that_fails_unforeseen_loses_no_text_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class BuggyVoice(BeepVoice):
+        def speak(self, text: str, style: VoiceStyle | None = None) -> Waveform:
+            raise ZeroDivisionError("a bug")
+
+    events = list(answer(asked(LONG), EchoBackend(), BuggyVoice()))
+    assert [e for e in events if isinstance(e, Notice)] == [Notice(VOICE_FAILED, kind="voice")]
+    assert "The third one ends it." in events[-1].conversation.messages[1].text
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
 def test_a_failing_backend_reaches_the_caller_and_the_worker_is_joined() -> None:
     before = threading.active_count()
     with pytest.raises(ModelError, match="broke on purpose"):
@@ -116,3 +131,24 @@ def test_timings_are_in_the_order_of_the_events() -> None:
     typed = list(answer(asked("hello"), EchoBackend()))[-1].timings
     assert typed.heard_ms is None
     assert typed.first_speech_ms is None
+
+
+@pytest.mark.parametrize(("finish_reason", "n_tokens"), [("stop", 4), ("length", 3)])
+def test_the_speed_is_of_the_tokens_between_first_and_last_piece(
+    finish_reason: str, n_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
+
+    class TickingBackend(EchoBackend):
+        def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
+            nonlocal now_s
+            for piece in ("Yes", " it", " is"):
+                now_s += 0.1
+                yield TextPiece(piece)
+            now_s += 0.1
+            yield Usage(5, 0, n_tokens, finish_reason)
+
+    timings = list(answer(asked("is it?"), TickingBackend()))[-1].timings
+    assert timings.tokens_per_s == pytest.approx(2 / 0.2)
+    assert timings.reply_tokens == n_tokens

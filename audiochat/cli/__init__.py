@@ -73,5 +73,14 @@ def run(argv: list[str]) -> int:
     except AudioChatError as error:
         print(f"audiochat {name}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"audiochat {name}: {_sentence(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _sentence(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    reason = error.strerror or error
+    return f"{where}{reason}. Check the path, its rights and the space on the disk."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from audiochat.cli.options import check_output
 from audiochat.evaluation.latency import MEASURES, Figure
 from audiochat.evaluation.provenance import machine, write_json
 
@@ -26,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     options = build_parser().parse_args(argv)
+    check_output(options.json)
     described = machine()
     gpu, load = described["gpu"] or "no GPU", described["load"]
     print(

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,10 @@ from pathlib import Path
 from audiochat.audio import Waveform, concatenate, decode, write_wav
 from audiochat.backends import load_backend
 from audiochat.backends.base import Backend, Heard, Notice, TextPiece
-from audiochat.cli.options import add_settings, settings_from, show_progress
+from audiochat.cli.options import add_settings, check_output, settings_from, show_progress
 from audiochat.cli.sound_card import Player, open_sound_card, record_turn
 from audiochat.conversation import Conversation, Message
-from audiochat.errors import AudioError, MissingPartError
+from audiochat.errors import AudioChatError, AudioError, MissingPartError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.turn import Done, Event, Speech, answer
@@ -59,8 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
-    options = _parse(argv)
-    sampling = settings_from(options, Sampling)
+    options, sampling = _parse(argv)
+    check_output(options.say)
     conversation = Conversation(system_prompt=options.system_prompt)
     if options.turns:
         # Files are read before the model is loaded: a wrong path is said at once.
@@ -97,7 +98,9 @@ def _ask(
         heard: list[str] = []
         for event in answer(conversation.add(message), backend, voice, sampling=sampling):
             if isinstance(event, Heard):
-                heard.append(event.text)
+                # A backend may tell of earlier recordings too.
+                if event.message_index == len(conversation.messages):
+                    heard.append(event.text)
             elif isinstance(event, Notice):
                 print(event.text, file=sys.stderr)
             elif isinstance(event, Speech):
@@ -123,7 +126,7 @@ def _talk(
     *,
     sampling: Sampling,
 ) -> None:
-    """Take turns with the person until the input ends."""
+    """Take turns with the person until the input ends; a turn that fails leaves no trace."""
     detector = SpeechDetector()
     print(WELCOME)
     while True:
@@ -136,12 +139,12 @@ def _talk(
             if not typed:
                 print("listening ...")
             message = Message.user(typed or record_turn(sounddevice, detector))
-        except AudioError as error:
-            print(error)
-            continue
-        events = answer(conversation.add(message), backend, voice, sampling=sampling)
-        with Player(sounddevice) as player:
-            conversation = _show_and_play(events, conversation.add(message), player)
+            asked = conversation.add(message)
+            events = answer(asked, backend, voice, sampling=sampling)
+            with closing(events), Player(sounddevice) as player:
+                conversation = _show_and_play(events, asked, player)
+        except AudioChatError as error:
+            print(f"\n{error}")
 
 
 def _show_and_play(
@@ -152,15 +155,12 @@ def _show_and_play(
     try:
         for event in events:
             if isinstance(event, Heard):
-                print(f"(heard: {event.text})")
-                conversation = conversation.with_heard(
-                    event.message_index, event.part_index, event.text, event.confidence
-                )
+                conversation = _show_heard(event, conversation)
             elif isinstance(event, TextPiece):
                 written += event.text
                 print(event.text, end="", flush=True)
             elif isinstance(event, Speech):
-                player.play(event.waveform)
+                _play(event, player)
             elif isinstance(event, Notice):
                 print(f"\n({event.text})")
             else:
@@ -174,17 +174,32 @@ def _show_and_play(
     return conversation
 
 
+def _show_heard(event: Heard, conversation: Conversation) -> Conversation:
+    if event.message_index == len(conversation.messages) - 1:
+        print(f"(heard: {event.text})")
+    return conversation.with_heard(
+        event.message_index, event.part_index, event.text, event.confidence
+    )
+
+
+def _play(speech: Speech, player: Player) -> None:
+    try:
+        player.play(speech.waveform)
+    except AudioError as error:
+        print(f"\n({error})")
+
+
 def _load(options: argparse.Namespace, *, with_voice: bool) -> tuple[Backend, Voice | None]:
     voice = load_voice(options.voice, accept_cpml=options.accept_cpml) if with_voice else None
     return load_backend(options.model, progress=show_progress), voice
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, Sampling]:
     reader = build_parser()
     options = reader.parse_args(argv)
     if not options.turns and (options.say or options.json):
         reader.error("--say and --json need at least one --text or --audio")
-    return options
+    return options, settings_from(options, Sampling, reader)
 
 
 def _turn(flag: str, value: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from audiochat import load
+from audiochat.cli.options import check_output
+from audiochat.errors import ModelError
 from audiochat.evaluation import asr, chat
 from audiochat.evaluation.arms import ARMS, TEXT, Setting, ask_all
 from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
@@ -31,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_shared(answering)
     answering.add_argument("--arms", type=_arms, required=True, help=f"of {', '.join(ARMS)}")
     answering.add_argument("--system-prompt", default=DEFAULT_SYSTEM_PROMPT)
-    answering.add_argument("--max-new-tokens", type=_positive, default=64, metavar="N")
+    answering.add_argument("--max-new-tokens", type=_tokens, default=64, metavar="N")
     return whole
 
 
@@ -41,6 +43,7 @@ def main(argv: list[str]) -> int:
     options = reader.parse_args(argv)
     if (options.snr is None) != (options.noise is None):
         reader.error("--snr and --noise go together")
+    check_output(options.json)
     clips = read_clips(options.manifest, options.audio_root, options.limit)
     for problem in clips.problems:
         print(f"skipped: {problem}", file=sys.stderr)
@@ -155,3 +158,10 @@ def _positive(value: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("it must be at least 1")
     return number
+
+
+def _tokens(value: str) -> int:
+    try:
+        return Sampling(max_new_tokens=int(value)).max_new_tokens
+    except ModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,4 +1,4 @@
-"""What the commands share: flags made from the fields of settings, and progress on the terminal.
+"""What the commands share: flags made from settings, where results go, and progress shown.
 
 Knows no command; the commands say which settings they take.
 """
@@ -8,10 +8,14 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import os
 import sys
 import textwrap
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
+
+from audiochat.errors import AudioChatError, DataError
 
 Settings = TypeVar("Settings")
 
@@ -31,13 +35,31 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
         )
 
 
-def settings_from(options: argparse.Namespace, kind: type[Settings]) -> Settings:
-    """Return the settings that the parsed flags describe.
+def settings_from(
+    options: argparse.Namespace, kind: type[Settings], parser: argparse.ArgumentParser
+) -> Settings:
+    """Return the settings that the parsed flags describe; one out of range is wrong usage."""
+    given = {field.name: getattr(options, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return kind(**given)
+    except AudioChatError as error:
+        parser.error(str(error))
+
+
+def check_output(path: Path | None) -> None:
+    """Make sure that a file can be saved there, before the work that it is to hold is done.
 
     Raises:
-        AudioChatError: A setting is outside its range; the message names its flag.
+        DataError: It is a folder, or its folder is absent or not writable.
     """
-    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. Give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise DataError(f"There is no folder {path.parent} to save {path.name} in. Make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError(f"Nothing may be saved in {path.parent}. Choose a folder that is yours.")
 
 
 def field_docs(kind: type[Any]) -> dict[str, str]:

@@ -50,11 +50,11 @@ def record_turn(sounddevice: Any, detector: SpeechDetector) -> Waveform:
     Raises:
         AudioError: Nothing usable was recorded, or the microphone failed.
     """
-    rate = int(sounddevice.query_devices(kind="input")["default_samplerate"])
     blocks: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
     recorded: list[np.ndarray] = []
     state = TurnState()
     try:
+        rate = int(sounddevice.query_devices(kind="input")["default_samplerate"])
         with sounddevice.InputStream(
             samplerate=rate,
             channels=1,
@@ -73,7 +73,8 @@ def record_turn(sounddevice: Any, detector: SpeechDetector) -> Waveform:
             f"The microphone gave no sound ({error or 'it stayed silent'}). "
             "Check that it is connected and that no other program holds it."
         ) from error
-    return waveform_from_pcm(np.concatenate(recorded), rate)
+    # Enter may have been pressed before the first block; nothing recorded has its own sentence.
+    return waveform_from_pcm(np.concatenate([np.zeros(0, np.float32), *recorded]), rate)
 
 
 class Player:
@@ -84,15 +85,18 @@ class Player:
         self._waiting: deque[np.ndarray] = deque()
         self._stream: Any = None
         self._rate = 0
+        self._failed = False
 
     def play(self, waveform: Waveform) -> None:
-        """Queue a piece and return at once; the first one opens the stream at its rate."""
+        """Queue a piece and return at once; the first one opens the stream at its rate.
+
+        Raises:
+            AudioError: The loudspeaker failed. It is said once: later pieces are dropped.
+        """
+        if self._failed:
+            return
         if self._stream is None:
-            self._rate = waveform.sample_rate
-            self._stream = self._sounddevice.OutputStream(
-                samplerate=self._rate, channels=1, dtype="float32", callback=self._fill
-            )
-            self._stream.start()
+            self._open(waveform.sample_rate)
         self._waiting.append(resample(waveform.samples, waveform.sample_rate, self._rate))
 
     def wait(self) -> None:
@@ -101,6 +105,20 @@ class Player:
             self._sounddevice.sleep(50)
         if self._stream is not None:
             self._sounddevice.sleep(int(1000 * self._stream.latency))
+
+    def _open(self, rate: int) -> None:
+        self._rate = rate
+        try:
+            self._stream = self._sounddevice.OutputStream(
+                samplerate=rate, channels=1, dtype="float32", callback=self._fill
+            )
+            self._stream.start()
+        except self._sounddevice.PortAudioError as error:
+            self._failed = True
+            raise AudioError(
+                f"The loudspeaker cannot be used ({error}), so this reply is text alone. "
+                "Check that it is connected and that no other program holds it."
+            ) from error
 
     def _fill(self, out: np.ndarray, n_frames: int, *_: object) -> None:
         """Give PortAudio its next samples; it calls this from a thread of its own."""

@@ -48,16 +48,7 @@ def report(rows: Sequence[HeardClip], skipped: int) -> dict[str, Any]:
         "overall": summary(rows, skipped),
         "sets": {name: summary([r for r in rows if r.clip.line.set_name == name]) for name in sets},
         "groups": {field: _by(field, rows) for field in GROUPS},
-        "rows": [
-            {
-                "audio": row.clip.name,
-                "text": row.clip.line.spoken,
-                "heard": row.heard,
-                "errors": row.errors.errors,
-                "words": row.errors.words,
-            }
-            for row in rows
-        ],
+        "rows": [_as_json(row) for row in rows],
     }
 
 
@@ -75,6 +66,19 @@ def summary(rows: Sequence[HeardClip], skipped: int = 0) -> dict[str, Any]:
         "audio_s": round(sum(durations), 3),
         "rtf": ratio([row.took_s for row in rows], durations),
         "skipped": skipped,
+    }
+
+
+def _as_json(row: HeardClip) -> dict[str, Any]:
+    """One row; `spoken`, which the errors are counted against, where it is not the text itself."""
+    line = row.clip.line
+    return {
+        "audio": row.clip.name,
+        "text": line.text,
+        **({"spoken": line.spoken} if line.spoken != line.text else {}),
+        "heard": row.heard,
+        "errors": row.errors.errors,
+        "words": row.errors.words,
     }
 
 

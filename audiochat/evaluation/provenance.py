@@ -34,9 +34,8 @@ def stamp() -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Save stamped content, whole or not at all."""
+    """Save stamped content, whole or not at all; the folder must be there."""
     partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**stamp(), **content}, indent=1, ensure_ascii=False, allow_nan=False)
     partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(path)

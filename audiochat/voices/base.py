@@ -30,7 +30,6 @@ _NOTHING_S = 0.05
 _SPOKEN_SYMBOLS = "°©®™"  # category So, like the emoji
 _DROPPED_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn", "So", "Sk", "Me"})
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f]")
-_MARKUP = re.compile(r"^\s*(?:[#>]+|[-*+])\s+|[*~|]+(?=\S)|(?<=\S)[*~|]+|\b_+|_+\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,10 @@ class Voice(Protocol):
         ...
 
 
-def speakable(text: str) -> str:
+def pronounceable(text: str) -> str:
     """The text as a synthesiser can take it: one line, without control characters or emoji.
 
-    Marks of emphasis, headings and lists go too, for engines name them aloud. The rest of Markdown
-    is the business of `audiochat.sentences`.
+    Markdown is the business of `audiochat.sentences`.
 
     Returns:
         The text, or "" where it has no letter or digit.
@@ -103,10 +101,9 @@ def speakable(text: str) -> str:
             f"The text has {len(text)} characters, and a voice takes {MAX_TEXT_CHARS} at a time: "
             "give it in pieces."
         )
-    text = _MARKUP.sub(" ", _VARIATION_SELECTORS.sub("", text).replace("`", " "))
     kept = "".join(
         " " if unicodedata.category(char) == "Cc" else char
-        for char in text
+        for char in _VARIATION_SELECTORS.sub("", text)
         if char in _SPOKEN_SYMBOLS or unicodedata.category(char) not in _DROPPED_CATEGORIES
     )
     return " ".join(kept.split()) if any(char.isalnum() for char in kept) else ""

@@ -28,7 +28,7 @@ from audiochat.voices.base import (
     VoiceStyle,
     near_names,
     nothing_spoken,
-    speakable,
+    pronounceable,
     spoken,
 )
 
@@ -119,7 +119,7 @@ class CoquiVoice:
             VoiceError: The text is too long, the speaker is unknown, or the model failed.
         """
         speaker = self._speaker(style.voice)
-        said = speakable(text)
+        said = pronounceable(text)
         if not said:
             return nothing_spoken(self._sample_rate)
         try:

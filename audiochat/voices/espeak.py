@@ -22,7 +22,7 @@ from audiochat.voices.base import (
     VoiceStyle,
     near_names,
     nothing_spoken,
-    speakable,
+    pronounceable,
     spoken,
 )
 
@@ -241,7 +241,7 @@ class EspeakVoice:
             VoiceError: The text is too long, or the voice is unknown.
         """
         voice = self._library.check(style.voice) if style.voice else self._default
-        said = speakable(text)
+        said = pronounceable(text)
         if not said:
             return nothing_spoken(self._library.sample_rate)
         samples = self._library.synthesize(said, voice, speed=style.speed, pitch=style.pitch)

@@ -61,6 +61,14 @@ def test_json_holds_the_runs(measured: list[str], tmp_path: Path) -> None:
     }
 
 
+def test_a_missing_folder_is_said_before_anything_is_measured(
+    measured: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--json", str(tmp_path / "absent/bench.json")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
+    assert measured == []
+
+
 def test_an_unknown_figure_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["bench", "--only", "page_up"])

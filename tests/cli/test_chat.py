@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 
 from audiochat.__main__ import main
 from audiochat.audio import SAMPLE_RATE, Waveform, decode, write_wav
+from audiochat.backends.base import BackendEvent, Heard
 from audiochat.cli import chat, sound_card
 from audiochat.conversation import Conversation, Message
+from audiochat.sampling import Sampling
 from audiochat.voices.base import Voice
 from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend
 
@@ -71,6 +74,26 @@ def test_json_tells_what_was_heard(
     assert typed["reply"] == "Turn 2. You said: two."
 
 
+class RehearingBackend(EchoBackend):
+    """Tells of every recording in the conversation with every turn."""
+
+    def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
+        for index, message in enumerate(conversation.messages[:-1]):
+            if message.audio_parts:
+                yield Heard(f"recording {index}", 0.9, index, 0)
+        yield from super().reply(conversation, sampling)
+
+
+def test_heard_is_of_the_newest_turn_alone(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(chat, "load_backend", lambda name, progress: RehearingBackend())
+    turns = ["--audio", str(clip), "--audio", str(clip), "--text", "three"]
+    assert main(["chat", *turns, "--json"]) == 0
+    heard = [json.loads(line)["heard"] for line in capsys.readouterr().out.splitlines()]
+    assert heard == ["a clip of 1.0 seconds", "a clip of 1.0 seconds", None]
+
+
 def test_say_saves_the_spoken_replies(
     backend: EchoBackend,
     give_voice: Callable[[Voice], None],
@@ -126,8 +149,23 @@ def test_a_missing_file_is_said_before_the_model_loads(
     assert "nowhere.wav" in capsys.readouterr().err
 
 
+def test_an_unwritable_place_is_said_before_the_model_loads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(chat, "load_backend", lambda *a, **k: pytest.fail("loaded"))
+    assert main(["chat", "--text", "one", "--say", str(tmp_path / "absent" / "a.wav")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    "argv", [["--text", ""], ["--say", "reply.wav"], ["--json"], ["--say", "a.wav", "--no-voice"]]
+    "argv",
+    [
+        ["--text", ""],
+        ["--say", "reply.wav"],
+        ["--json"],
+        ["--say", "a.wav", "--no-voice"],
+        ["--text", "one", "--temperature", "9"],
+    ],
 )
 def test_flags_that_make_no_sense_are_wrong_usage(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -251,6 +289,101 @@ def test_live_silence_is_an_error_not_the_end(
     assert main(["chat", "--no-voice"]) == 0
     assert "The recording is silent" in capsys.readouterr().out
     assert backend.conversations == []
+
+
+def test_live_a_failed_turn_leaves_the_history(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = BrokenBackend(times=0)
+    monkeypatch.setattr(chat, "load_backend", lambda name, progress: backend)
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeCard(np.zeros(0, np.float32)))
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True))
+    lines = iter(["one", "break", "two"])
+
+    def typed(prompt: str) -> str:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        backend.times = int(line == "break")
+        return line
+
+    monkeypatch.setattr("builtins.input", typed)
+    assert main(["chat", "--no-voice"]) == 0
+    assert "The model broke on purpose. Ask again.\n" in capsys.readouterr().out
+    assert [m.text for m in backend.conversations[-1].messages] == [
+        "one",
+        "Turn 1. You said: one.",
+        "two",
+    ]
+
+
+def test_live_ctrl_c_stops_the_voice_worker(
+    backend: EchoBackend,
+    give_voice: Callable[[Voice], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def pressed(self: sound_card.Player, waveform: Waveform) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sound_card.Player, "play", pressed)
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeCard(np.zeros(0, np.float32)))
+    backend.delay_s = 0.02
+    give_voice(BeepVoice())
+    typing(monkeypatch, "a first sentence of some length. " * 3)
+    before = threading.active_count()
+    assert main(["chat"]) == 0
+    assert "(stopped)" in capsys.readouterr().out
+    assert backend.closed_early == 1
+    assert threading.active_count() == before
+
+
+def test_live_a_failing_loudspeaker_loses_no_text(
+    backend: EchoBackend,
+    give_voice: Callable[[Voice], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    card = FakeCard(np.zeros(0, np.float32))
+
+    def taken(**_: object) -> object:
+        raise card.PortAudioError("Device unavailable")
+
+    monkeypatch.setattr(card, "OutputStream", taken)
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    give_voice(BeepVoice())
+    typing(monkeypatch, "the first sentence is here. The second one follows.", "more")
+    assert main(["chat"]) == 0
+    assert capsys.readouterr().out.count("(The loudspeaker cannot be used (Device") == 2
+    assert len(backend.conversations[1].messages) == 3
+
+
+def test_live_a_failing_microphone_is_a_sentence(
+    backend: EchoBackend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Unplugged(FakeCard):
+        n_asked = 0
+
+        def query_devices(self, kind: str) -> dict[str, float]:
+            self.n_asked += 1
+            if self.n_asked > 2:  # both were there when the program began
+                raise self.PortAudioError("Error querying device -1")
+            return super().query_devices(kind)
+
+    monkeypatch.setitem(sys.modules, "sounddevice", Unplugged(np.zeros(0, np.float32)))
+    typing(monkeypatch, "")
+    assert main(["chat", "--no-voice"]) == 0
+    assert "The microphone gave no sound (Error querying" in capsys.readouterr().out
+
+
+def test_enter_before_any_sound_is_a_sentence(
+    backend: EchoBackend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sound_card, "_enter_pressed", lambda: True)
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeCard(np.zeros(0, np.float32)))
+    typing(monkeypatch, "")
+    assert main(["chat", "--no-voice"]) == 0
+    assert "no sound" in capsys.readouterr().out
 
 
 def test_ctrl_c_keeps_what_was_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """The table of commands: help, near names and exit codes."""
 
+import errno
+
 import pytest
 
 from audiochat.__main__ import main
@@ -35,6 +37,30 @@ def test_trouble_is_one_sentence_and_exit_code_1(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "audiochat broken: FILE is missing. Make it.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "start"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "a.wav"), "a.wav: Permission denied."),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device."),
+        (OSError("no number"), "no number."),
+    ],
+)
+def test_trouble_with_files_is_one_sentence_too(
+    error: OSError,
+    start: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(argv: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(Command, "load", lambda self: broken)
+    assert main(["chat"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"audiochat chat: {start} Check the path")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", COMMANDS)

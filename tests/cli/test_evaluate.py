@@ -108,6 +108,7 @@ def test_a_clip_without_words_is_a_failed_answer(
         ["--arms", "text,telepathy"],
         ["--arms", "text", "--snr", "5"],
         ["--arms", "text", "--limit", "0"],
+        ["--arms", "text", "--max-new-tokens", "100001"],
     ],
 )
 def test_options_that_make_no_sense_are_wrong_usage(
@@ -116,6 +117,17 @@ def test_options_that_make_no_sense_are_wrong_usage(
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate", "chat", *arguments(spoken, tmp_path / "out.json"), *extra])
     assert stopped.value.code == 2
+
+
+def test_a_missing_folder_for_the_figures_is_said_before_the_model_loads(
+    spoken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(evaluate, "load", lambda name: pytest.fail("loaded"))
+    assert main(["evaluate", "asr", *arguments(spoken, tmp_path / "absent/out.json")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
 
 
 def test_a_missing_manifest_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

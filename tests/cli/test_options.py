@@ -1,10 +1,18 @@
 import argparse
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from audiochat.cli.options import add_settings, field_docs, settings_from, show_progress
-from audiochat.errors import ModelError
+from audiochat.cli.options import (
+    add_settings,
+    check_output,
+    field_docs,
+    settings_from,
+    show_progress,
+)
+from audiochat.errors import DataError
 from audiochat.sampling import Sampling
 
 
@@ -20,16 +28,16 @@ class Oven:
     none for never."""
 
 
-def parse(kind: type, *argv: str) -> argparse.Namespace:
+def parse(kind: type, *argv: str) -> object:
+    """The settings that a command line gives."""
     parser = argparse.ArgumentParser()
     add_settings(parser, kind)
-    return parser.parse_args(argv)
+    return settings_from(parser.parse_args(argv), kind, parser)
 
 
 def test_each_field_is_a_flag_of_its_type() -> None:
-    options = parse(Oven, "--heat-c", "200", "--timer-s", "60")
-    assert settings_from(options, Oven) == Oven(200, 60.0)
-    assert settings_from(parse(Oven), Oven) == Oven()
+    assert parse(Oven, "--heat-c", "200", "--timer-s", "60") == Oven(200, 60.0)
+    assert parse(Oven) == Oven()
 
 
 def test_the_help_is_the_fields_docstring(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,9 +51,26 @@ def test_every_sampling_setting_is_documented() -> None:
     assert all(field_docs(Sampling)[name] for name in Sampling.__dataclass_fields__)
 
 
-def test_a_setting_out_of_range_names_its_flag() -> None:
-    with pytest.raises(ModelError, match="--temperature"):
-        settings_from(parse(Sampling, "--temperature", "-1"), Sampling)
+def test_a_setting_out_of_range_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(Sampling, "--temperature", "-1")
+    assert stopped.value.code == 2
+    assert "--temperature must be from 0 to 5, not -1.0." in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_saved_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_output(None)
+    check_output(tmp_path / "figures.json")
+    with pytest.raises(DataError, match="is a folder"):
+        check_output(tmp_path)
+    with pytest.raises(DataError, match="There is no folder"):
+        check_output(tmp_path / "absent" / "figures.json")
+    # As root every folder is writable.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(DataError, match="Nothing may be saved"):
+        check_output(tmp_path / "figures.json")
 
 
 def test_progress_is_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,15 @@ def test_a_row_says_what_was_heard(rows: list[HeardClip]) -> None:
     }
 
 
+def test_a_row_has_the_text_as_written_and_as_spoken(tmp_path: Path) -> None:
+    manifest = manifest_of(tmp_path, 1)
+    line = json.loads(manifest.read_text()) | {"text": "Tone 0.", "spoken": "tone zero"}
+    manifest.write_text(json.dumps(line))
+    (row,) = report(hear_all(lambda _: "tone", read_clips(manifest, tmp_path).clips), 0)["rows"]
+    assert (row["text"], row["spoken"]) == ("Tone 0.", "tone zero")
+    assert row["errors"] == 1
+
+
 def test_only_hearing_is_timed(rows: list[HeardClip]) -> None:
     assert all(0 <= row.took_s < 0.5 for row in rows)
 

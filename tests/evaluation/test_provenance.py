@@ -25,7 +25,7 @@ def test_the_machine_is_described() -> None:
 
 
 def test_json_is_stamped_and_whole(tmp_path: Path) -> None:
-    out = tmp_path / "new" / "figures.json"
+    out = tmp_path / "figures.json"
     write_json(out, {"overall": {"wer": 0.5}})
     saved = json.loads(out.read_text())
     assert saved["overall"] == {"wer": 0.5}

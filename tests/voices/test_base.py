@@ -9,7 +9,7 @@ from audiochat.voices.base import (
     VoiceStyle,
     near_names,
     nothing_spoken,
-    speakable,
+    pronounceable,
     spoken,
 )
 
@@ -20,10 +20,7 @@ RATE = 22_050
     ("text", "said"),
     [
         ("Plain text, as it is.", "Plain text, as it is."),
-        ("**bold** and `code`", "bold and code"),
-        ("# A heading\n- first\n* second", "A heading first second"),
-        ("_this_ is snake_case", "this is snake_case"),
-        ("5 * 3 is 15, C# is a language", "5 * 3 is 15, C# is a language"),
+        ("5 * 3 is 15, C# is snake_case", "5 * 3 is 15, C# is snake_case"),
         ("A party 🎉👩‍👩‍👧👍🏽 now", "A party now"),
         ("20 °C, Coqui™", "20 °C, Coqui™"),
         ("a\x00b\nc\u200bd\ud800e", "a b cde"),
@@ -31,19 +28,19 @@ RATE = 22_050
         ("1️⃣ first", "1 first"),
     ],
 )
-def test_marks_and_emoji_are_not_spoken(text: str, said: str) -> None:
-    assert speakable(text) == said
+def test_emoji_and_control_characters_are_not_spoken(text: str, said: str) -> None:
+    assert pronounceable(text) == said
 
 
 @pytest.mark.parametrize("text", ["", " \n", "...", "—", "🎉", "?!", "\x00", "***"])
 def test_a_text_without_letters_or_digits_is_nothing_to_say(text: str) -> None:
-    assert speakable(text) == ""
+    assert pronounceable(text) == ""
 
 
 def test_a_text_beyond_the_limit_is_refused_with_the_limit() -> None:
-    assert speakable("a" * MAX_TEXT_CHARS)
+    assert pronounceable("a" * MAX_TEXT_CHARS)
     with pytest.raises(VoiceError, match=f"{MAX_TEXT_CHARS} at a time"):
-        speakable("a" * (MAX_TEXT_CHARS + 1))
+        pronounceable("a" * (MAX_TEXT_CHARS + 1))
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, 0.49, 2.01, float("nan"), float("inf")])
