@@ -1,6 +1,6 @@
-"""What the commands share: flags made from settings, where results go, and progress shown.
+"""What the commands share: flags made from the fields of settings, and progress on the terminal.
 
-Knows no command; the commands say which settings they take.
+Also checked here: that a result can be saved where it is wanted. Knows no command; the commands say which settings they take.
 """
 
 from __future__ import annotations
