@@ -1,6 +1,7 @@
 """What the commands share: flags made from the fields of settings, and progress on the terminal.
 
-Also checked here: that a result can be saved where it is wanted. Knows no command; the commands say which settings they take.
+Also checks that a result can be saved where it is wanted. Knows no command; the commands say which
+settings they take.
 """
 
 from __future__ import annotations
