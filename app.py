@@ -53,7 +53,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Serve the page until it is interrupted; returns the exit status."""
     args = parse(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    _log.setLevel(logging.INFO)
     _prepare_environment()
     on_gpu = _zero_gpu()
 

@@ -16,8 +16,8 @@ from audiochat.conversation import AudioPart, Message
 from audiochat.turn import Timings
 from audiochat.ui.session import ReplyNote, Session
 
-SURE_FROM = 0.6
-"""From this confidence on, what was heard is stated and not asked."""
+SURE_FROM = 0.8
+"""From this confidence on, what was heard is stated and not asked: rather once too often."""
 
 HEARD = re.compile(r"^(?:I heard:?|You said:) “(?P<words>.*)”", re.DOTALL)
 
