@@ -69,6 +69,8 @@ class Events:
         self.answering = answering
         self.examples = examples
         self.folder = Path(page.chat.GRADIO_CACHE)
+        self._broken: set[int] = set()
+        """Tickets of runs that failed unforeseen."""
 
     def connect(self) -> None:
         """Register every event with Gradio."""
@@ -76,14 +78,14 @@ class Events:
         controls = list(vars(page.controls).values())
         run = page.ticket.change(
             self.run,
-            [page.session, *controls],
+            [page.session, page.ticket, *controls],
             [*self._view, page.speech, page.state_line, page.stop],
             concurrency_limit=1,
             concurrency_id=MODEL_QUEUE,
             trigger_mode="multiple",
             **_QUIET,
         )
-        run.failure(self.broke, [page.session], [*self._view, page.stop], **_QUIET)
+        run.failure(self.broke, [page.session, page.ticket], [*self._view, page.stop], **_QUIET)
         for trigger, change, inputs in self._changes():
             halted = trigger(
                 lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
@@ -110,9 +112,8 @@ class Events:
 
     # The run of the model.
 
-    def run(self, session: Session, *controls: Any) -> Iterator[Update]:
+    def run(self, session: Session, ticket: int, *controls: Any) -> Iterator[Update]:
         """Answer the turn asked; yields what changed on the page."""
-        page = self.page
         if not session.waiting:  # stopped, cleared or answered while this run stood in line
             yield self._redrawn(session)
             return
@@ -121,6 +122,33 @@ class Events:
         except AudioChatError as error:
             yield self._redrawn(session.failed(str(error)))
             return
+        accounted_for = False
+        try:
+            yield from self._run(session, settings)
+            accounted_for = True
+        except GeneratorExit:  # stopped
+            accounted_for = True
+            raise
+        finally:
+            if not accounted_for:
+                self._broken.add(ticket)
+
+    def broke(self, session: Session, ticket: int) -> Update:
+        """Say in plain words that something unforeseen failed; Gradio has logged what.
+
+        Gradio calls this after a stopped run too, which is no failure.
+        """
+        if ticket not in self._broken:
+            return {self.page.stop: gr.skip()}
+        self._broken.discard(ticket)
+        gr.Warning(UNEXPECTED)
+        return {
+            **self._redrawn(session.failed(UNEXPECTED) if session.waiting else session),
+            self.page.stop: gr.Button(interactive=False),
+        }
+
+    def _run(self, session: Session, settings: Settings) -> Iterator[Update]:
+        page = self.page
         sound = [f"{time.time_ns()}"]
         drawn_at = 0.0
         yield {
@@ -143,14 +171,6 @@ class Events:
                 update |= self._redrawn(step.session)
                 update[page.stop] = gr.Button(interactive=False)
             yield update
-
-    def broke(self, session: Session) -> Update:
-        """Say in plain words that something unforeseen failed; Gradio has logged what."""
-        gr.Warning(UNEXPECTED)
-        return {
-            **self._redrawn(session.failed(UNEXPECTED) if session.waiting else session),
-            self.page.stop: gr.Button(interactive=False),
-        }
 
     # How it is wired.
 

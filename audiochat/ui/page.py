@@ -200,7 +200,7 @@ def _settings(models: list[str]) -> Controls:
         with gr.Row():
             model = gr.Dropdown(models, value=models[0], label="Model")
             voice = gr.Dropdown(
-                [("Loading …", ""), ("Off", VOICE_OFF)], value="", label="Voice of the reply"
+                [("Default", ""), ("Off", VOICE_OFF)], value="", label="Voice of the reply"
             )
         with gr.Row():
             speed = gr.Slider(low, high, 1.0, step=0.05, label="Speed of the voice")

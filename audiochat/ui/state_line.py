@@ -24,7 +24,7 @@ def state_line(answering: Answering, model: str, stage: str = "") -> str:
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
     """Show the state on each visit, when another model is chosen, and when loading is retried."""
     settings: dict[str, Any] = {
-        "inputs": [page.controls.model, page.controls.voice],
+        "inputs": page.controls.model,
         "outputs": [page.state_line, page.load_again, page.controls.voice],
         "concurrency_limit": None,
         "show_progress": "hidden",
@@ -36,7 +36,7 @@ def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> Non
 
 
 def watch(
-    answering: Answering, page: Page, model: str, voice: str, *, again: bool = False
+    answering: Answering, page: Page, model: str, *, again: bool = False
 ) -> Iterator[dict[Any, Any]]:
     """Show how the loading of the model and the voice goes on, until both are done."""
     loading = answering.models.get(model, again=again)
@@ -49,8 +49,6 @@ def watch(
             shown = line
         if finished:
             break
-    if voice:  # the visitor's own choice stays
-        return
     answering.voice.wait()
     yield {page.controls.voice: _voices(answering)}
 
@@ -64,13 +62,16 @@ def _of(loading: Loading[Backend]) -> str:
 
 
 def _voices(answering: Answering) -> gr.Dropdown:
+    """The choices; the value stays, for a turn sent meanwhile must hold one that is still there."""
     voice = answering.voice.value
     if answering.voice.error is not None:
         gr.Warning(f"{answering.voice.error} Replies are shown as text.")
     if voice is None:
-        return gr.Dropdown([("Off", VOICE_OFF)], value=VOICE_OFF)
-    named = [(voice_label(name), name) for name in voice.voices()]
-    return gr.Dropdown([*named, ("Off", VOICE_OFF)], value=named[0][1] if named else "")
+        return gr.Dropdown([("Default: off", ""), ("Off", VOICE_OFF)])
+    names = voice.voices()
+    default = f"Default: {voice_label(names[0])}" if names else "Default"
+    named = [(voice_label(name), name) for name in names]
+    return gr.Dropdown([(default, ""), *named, ("Off", VOICE_OFF)])
 
 
 def _drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
