@@ -99,4 +99,5 @@ def _shared(weights: str, progress: Progress | None) -> AudioChatLlama:
         model = _loaded.get(weights)
         if model is None:
             model = _loaded[weights] = load_model(weights, progress=progress)
+            model.warm_up()
         return model

@@ -3,6 +3,7 @@
 Knows conversations and how to answer them, as pieces of text; it knows no voice and no page.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from audiochat.audio import Waveform, decode
+from audiochat.audio import SAMPLE_RATE, Waveform, decode
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ModelError
 from audiochat.model.audio_embeds import audio_embeds
@@ -96,6 +97,14 @@ class AudioChatLlama:
             while len(self._hearings) > MAX_HEARINGS:
                 del self._hearings[next(iter(self._hearings))]
         return hearing
+
+    def warm_up(self) -> None:
+        """Hear some noise and read the system prompt, so that the first turn is like later ones."""
+        noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32) * 0.01
+        listen(self.parts.ear, self.parts.units, [Waveform(noise)])
+        one_token = Sampling(max_new_tokens=1)
+        prompt = self.prepare(Conversation().add(Message.user("Hello.")), one_token)
+        deque(self.stream(prompt, one_token), maxlen=0)
 
     def prepare(
         self, conversation: Conversation, sampling: Sampling, *, arm: Arm | None = None

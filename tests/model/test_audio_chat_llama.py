@@ -36,6 +36,15 @@ def test_a_typed_question_is_answered(bot: AudioChatLlama) -> None:
     assert "Paris" in answer(bot, conversation)
 
 
+def test_a_warm_model_has_read_the_system_prompt(bot: AudioChatLlama) -> None:
+    bot.close()
+    bot.warm_up()
+    prompt = bot.prepare(Conversation().add(Message.user("What is two plus two?")), SHORT)
+    cache = bot._store.longest(prompt.keys)
+    assert cache is not None
+    assert cache.length > 15
+
+
 def test_three_lines_of_python(bot: AudioChatLlama, question: Waveform) -> None:
     pieces = list(bot.reply(question, sampling=SHORT))
     assert len(pieces) > 1

@@ -1,5 +1,6 @@
 """The page served from this process, and a headless Chromium with a fake microphone."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,14 @@ FLAGS = [
 ]
 PATIENCE_MS = 60_000
 """The machine of a test run may be busy."""
+
+
+def shut(demo) -> None:
+    """Stop serving; Gradio wakes its streams from this thread, and one may be ending just then."""
+    with contextlib.suppress(RuntimeError):
+        demo.close(verbose=False)
+        return
+    demo.close(verbose=False)
 
 
 class Stage:
@@ -81,7 +90,7 @@ def page_on_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         )
         _, stage.address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
         yield stage
-        demo.close(verbose=False)
+        shut(demo)
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield start
     for demo in pages:
-        demo.close(verbose=False)
+        shut(demo)
 
 
 @pytest.fixture(scope="session")

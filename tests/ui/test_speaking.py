@@ -13,7 +13,7 @@ from audiochat.backends import load_backend
 from audiochat.ui.build import PageOptions, build_page, launch_settings
 from audiochat.ui.examples import example_clips
 from audiochat.voices import load_voice
-from tests.ui.conftest import put_before
+from tests.ui.conftest import put_before, shut
 
 CLIPS = example_clips()[:3]
 PAUSE_S = 0.4
@@ -31,7 +31,7 @@ def address(tmp_path_factory: pytest.TempPathFactory):
         )
         _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
         yield address
-        demo.close(verbose=False)
+        shut(demo)
 
 
 def speak_into(microphone: Path, clip: Path) -> float:
