@@ -66,6 +66,7 @@ def record_one(page, seconds: float) -> tuple[str, str]:
 
 def test_three_spoken_questions_are_heard_and_answered(address, visit, microphone: Path) -> None:
     assert len(CLIPS) == 3
+    replies: list[str] = []
     for clip in CLIPS:
         seconds = speak_into(microphone, clip.path)
         page = visit(address)
@@ -75,11 +76,12 @@ def test_three_spoken_questions_are_heard_and_answered(address, visit, microphon
         asked = words(clip.words)
         found = [word for word in asked if word in words(heard)]
         assert len(found) >= len(asked) / 2, f"{clip.words!r} was heard as {heard!r}"
-        assert len(words(reply)) >= 1
         played = page.evaluate("window.audiochat.player.played")
         assert played["peak"] > 0.05
         assert played["seconds"] > 0.3
-        # The reply follows from what was heard: typed, the same words draw a like one.
+        replies.append(reply)
+        # The reply follows from what was said: it takes up its words, or those of the reply that
+        # the heard words draw when they are typed.
         page.click("#clear")
         page.wait_for_selector("#welcome")
         page.fill("#box textarea", heard)
@@ -87,9 +89,10 @@ def test_three_spoken_questions_are_heard_and_answered(address, visit, microphon
         page.wait_for_selector("#chat small")
         typed = page.locator("#chat .bot-row .message-content").first.inner_text()
         print(f"{clip.words!r} heard as {heard!r}: {reply!r}; typed: {typed!r}")
-        shared = set(words(reply)) & set(words(typed))
-        assert len(shared) >= len(set(words(typed))) / 4
+        near = {word for word in [*asked, *words(heard), *words(typed)] if len(word) > 3}
+        assert near & set(words(reply)), f"{reply!r} has nothing of {sorted(near)}"
         page.context.close()
+    assert len(set(replies)) == len(CLIPS)
 
 
 def test_a_correction_is_answered_as_the_same_words_typed(address, visit) -> None:
