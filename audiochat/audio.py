@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import soxr
 
 from audiochat.audio_decoding import Intake, decode_samples
 from audiochat.audio_limits import (
@@ -140,6 +139,9 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     """Change the rate of samples (N,) or (N, channels), band-limited so that nothing aliases."""
     if from_hz == to_hz:
         return samples
+    # Imported when it is needed: training on packed speech runs where it is not installed.
+    import soxr
+
     resampled: np.ndarray = soxr.resample(samples, from_hz, to_hz)
     return resampled
 

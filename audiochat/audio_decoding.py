@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
 from audiochat.audio_limits import (
     MIB,
@@ -79,11 +78,11 @@ class Intake:
         self._n_frames = 0
         self._n_bytes = 0
         self._pieces: list[np.ndarray] = []
-        self._resampler = (
-            None
-            if sample_rate == SAMPLE_RATE
-            else soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
-        )
+        self._resampler = None
+        if sample_rate != SAMPLE_RATE:
+            import soxr  # as late as in `audio.resample`
+
+            self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
 
     def take(self, block: np.ndarray) -> None:
         """Add a block (frames, channels) of float32; raise AudioError once a limit is passed."""

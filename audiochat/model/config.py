@@ -16,11 +16,13 @@ class EncoderConfig:
     """Mel bands (F)."""
     stack: int = 8
     """10 ms feature frames to one encoder frame: 8 make 80 ms."""
-    stack_margin: int = 2
+    stack_margin: int = 4
     """Feature frames seen beyond each end of a stack."""
-    dim: int = 160
+    front_dims: tuple[int, int] = (128, 192)
+    """Widths of the front end's two local layers."""
+    dim: int = 192
     """Width (D)."""
-    n_layers: int = 7
+    n_layers: int = 8
     """Conformer blocks."""
     n_heads: int = 4
     """Attention heads."""
@@ -30,15 +32,24 @@ class EncoderConfig:
     """Frames seen by a block's depthwise convolution; odd."""
     n_units: int = 512
     """Subword units of the CTC head, the blank (0) among them."""
-    self_condition_every: int = 4
-    """After every so many blocks the CTC guess is added back to the frames (0: never)."""
+    n_phones: int = 41
+    """Phone units of the middle CTC head, its blank (0) among them."""
+    phones_a_frame: int = 4
+    """Phone guesses to an encoder frame, one in 20 ms: people say up to 18 a second."""
+    phones_every: int = 3
+    """After every so many blocks phones are guessed and added back to the frames (0: never)."""
     dropout: float = 0.0
     """Dropout while training; drawing it costs a CPU step a fifth of its time."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot work."""
+        object.__setattr__(self, "front_dims", tuple(self.front_dims))  # JSON has lists
         if self.dim % self.n_heads or (self.dim // self.n_heads) % 2:
             raise ModelError(f"dim {self.dim} must be an even multiple of n_heads {self.n_heads}.")
+        if self.stack + 2 * self.stack_margin < 8:
+            raise ModelError(
+                f"A stack of {self.stack} + 2 x {self.stack_margin} frames is too short."
+            )
         if self.conv_kernel % 2 == 0:
             raise ModelError(f"conv_kernel {self.conv_kernel} must be odd.")
 
@@ -49,7 +60,7 @@ class ConnectorConfig:
 
     kind: ConnectorKind = "hybrid"
     """`end_to_end` is connector A of the design, `hybrid` is B."""
-    encoder_dim: int = 160
+    encoder_dim: int = 192
     """Width of the frames that come in (D)."""
     llm_dim: int = 576
     """Width of the embeddings that go out (H)."""

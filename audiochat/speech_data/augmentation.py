@@ -1,148 +1,215 @@
 """Augmentation of batches of speech, in torch, on the device the batch is on.
 
-Rooms and band limits are one multiplication of spectra; noise is cut at random from a bank; the
-vocal tract is changed by warping the mel axis; SpecAugment (Park et al. 2019) masks the features.
+In the order of a recording: speed, silence, room, noise, microphone, overload, telephone line,
+codec, level. The vocal tract is changed by warping the mel axis, together with the speed a shift of
+formants or of pitch alone; SpecAugment (Park et al. 2019) masks the features.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audiochat.audio import SAMPLE_RATE, resample
-from audiochat.errors import DataError
+from audiochat.audio import SAMPLE_RATE
+from audiochat.speech_data import channels
+from audiochat.speech_data.augmentation_config import STRONG, AugmentationConfig
+from audiochat.speech_data.codecs import through_codec, usable_codecs
+from audiochat.speech_data.draws import Draws
+from audiochat.speech_data.noise_bank import load_noise_bank
 
+__all__ = ["STRONG", "Augmentation", "AugmentationConfig"]
 
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """How often and how far a batch is changed; probabilities are for each clip."""
-
-    speed: tuple[float, float] = (0.95, 1.06)
-    """Range of the speed factor, one for a batch (it moves the pitch too)."""
-    gain_db: tuple[float, float] = (-15.0, 5.0)
-    """Range of the gain."""
-    noise: float = 0.15
-    """Probability of added noise."""
-    snr_db: tuple[float, float] = (8.0, 30.0)
-    """Range of the signal-to-noise ratio."""
-    room: float = 0.1
-    """Probability of a room's echo."""
-    band_limit: float = 0.15
-    """Probability of a band limit: telephone or a poor microphone."""
-    warp: tuple[float, float] = (0.95, 1.06)
-    """Range of the vocal-tract factor, on the mel axis."""
-    mask_share: float = 0.03
-    """Longest time mask as a share of the clip; two are drawn."""
-    mask_bands: int = 8
-    """Widest band mask; two are drawn."""
+RECORDED_ROOMS = 0.3
+"""Share of the rooms that are recorded ones, where there are any."""
+DECAY_S = (0.1, 0.7)
+DIRECT_DB = (0.0, 15.0)
+"""Direct over reverberant sound: near and far speakers."""
+TELEPHONE, LAPTOP = 0.5, 0.25
+"""Shares of the channels; the others have edges anywhere."""
+LINE_PEAK_DB = (-20.0, 0.0)
+"""Level on a telephone line: the quieter, the coarser mu-law is."""
+_LEVEL = 0.1
+_NYQUIST_HZ = SAMPLE_RATE / 2
 
 
 class Augmentation:
     """Changes batches at random; the draws come from its own generator."""
 
-    def __init__(self, config: AugmentationConfig, *, noise_folder: Path | None, seed: int) -> None:
-        """Load noises and recorded rooms from `noise_folder` (names with ``rir`` are rooms)."""
+    def __init__(
+        self,
+        config: AugmentationConfig,
+        *,
+        noise_folder: Path | None,
+        seed: int,
+        until: AugmentationConfig | None = None,
+    ) -> None:
+        """Load noises and recorded rooms from `noise_folder`.
+
+        Args:
+            config: the settings at the start of a run, or throughout.
+            noise_folder: files with ``rir`` in their names are rooms; None: white noise, no rooms.
+            seed: of every draw.
+            until: the settings at the end of a run; `begin` says how far it is.
+
+        Raises:
+            DataError: the folder cannot be read or holds no sound.
+        """
         self.config = config
-        self._seed = seed
-        self._draw = torch.Generator().manual_seed(seed)
-        noises, rooms = _load_sounds(noise_folder)
-        self._noise = torch.cat(noises) if noises else self._hiss()
-        self._rooms = [room / room.norm() for room in rooms]
+        self._from, self._until = config, until or config
+        self._draws = Draws(seed)
+        self._bank = load_noise_bank(noise_folder, self._draws)
 
-    def begin(self, step: int) -> None:
-        """Draw from here on as this step of a run does, whatever was drawn before."""
-        self._draw.manual_seed(self._seed + 1_000_003 * step)
+    def begin(self, step: int, share: float = 0.0) -> None:
+        """Draw from here on as this step does; `share` (0 to 1) of the run lies behind it."""
+        self._draws.begin(step)
+        self.config = self._from.towards(self._until, min(max(share, 0.0), 1.0))
 
-    def _hiss(self) -> Tensor:
-        """A minute of white noise, for want of recordings."""
-        return torch.randn(60 * SAMPLE_RATE, generator=self._draw) * 0.05
-
-    def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self._draw) * (high - low) + low
-
+    @torch.no_grad()
     def samples(self, samples: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """samples: (B, N), n_samples: (B,) → the same, changed; lengths change with the speed."""
+        """samples: (B, N), n_samples: (B,) → the same, changed; lengths change too."""
         config = self.config
-        factor = float(self._uniform(*config.speed, 1))
-        samples = functional.interpolate(
+        samples, n_samples = self._at_another_speed(samples, n_samples)
+        if self._draws.happens(config.pad):
+            samples, n_samples = self._padded(samples, n_samples)
+        samples = self._some(config.room, samples, self._in_rooms)
+        speech_power = channels.active_power(samples)
+        inside = torch.arange(samples.shape[1], device=samples.device) < n_samples[:, None]
+        samples = self._with_noise(samples, speech_power, inside)
+        samples = self._in_channels(samples)
+        samples = self._overloaded(samples, n_samples)
+        samples = self._some(config.mu_law, samples, self._on_the_telephone)
+        samples = self._some(config.codec, samples, self._coded)
+        gain = 10 ** (self._draws.uniform(config.gain_db, len(samples)) / 20)
+        scale = gain.to(samples.device) * _LEVEL / speech_power.sqrt()
+        return samples.mul_(scale[:, None]).clamp_(-1, 1).mul_(inside), n_samples
+
+    def _some(
+        self, probability: float, samples: Tensor, change: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Change the clips (C, N) that the draw meets, in place."""
+        chosen = self._draws.chosen(probability, len(samples)).to(samples.device)
+        if len(chosen):
+            samples.index_copy_(0, chosen, change(samples[chosen]))
+        return samples
+
+    def _uniform(self, range_: tuple[float, float], like: Tensor) -> Tensor:
+        """(C,) numbers for the clips `like` (C, N), on their device."""
+        return self._draws.uniform(range_, len(like)).to(like.device)
+
+    def _at_another_speed(self, samples: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
+        factor = self._draws.number(self.config.speed)
+        changed = functional.interpolate(
             samples[:, None], scale_factor=1 / factor, mode="linear", align_corners=False
         )[:, 0]
-        n_samples = (n_samples / factor).long().clamp(max=samples.shape[1])
-        samples = self._through_rooms(samples)
-        speech_power = _power(samples, n_samples)
-        samples = samples + self._noises(samples, speech_power)
-        wanted = 10 ** (self._uniform(*config.gain_db, len(samples)) / 20)
-        scaled = samples * (wanted.to(samples.device) * 0.1 / speech_power.sqrt())[:, None]
-        inside = torch.arange(samples.shape[1], device=samples.device) < n_samples[:, None]
-        return scaled.clamp(-1, 1) * inside, n_samples
+        return changed, (n_samples / factor).long().clamp(max=changed.shape[1])
 
-    def _through_rooms(self, samples: Tensor) -> Tensor:
-        """Convolve some clips with rooms and band limits, by one product of spectra each."""
-        length = samples.shape[1]
-        size = 1 << (length + SAMPLE_RATE // 2 - 1).bit_length()
-        hz = torch.linspace(0, SAMPLE_RATE / 2, size // 2 + 1)
-        responses: dict[int, Tensor] = {}
-        for clip in range(len(samples)):
-            if float(self._uniform(0, 1, 1)) < self.config.room:
-                responses[clip] = torch.fft.rfft(self._draw_room(), size)
-            if float(self._uniform(0, 1, 1)) < self.config.band_limit:
-                responses[clip] = responses.get(clip, torch.tensor(1.0)) * self._draw_band(hz)
-        if not responses:
-            return samples
-        chosen = torch.tensor(list(responses), device=samples.device)
-        response = torch.stack(list(responses.values())).to(samples.device)
-        heard = torch.fft.irfft(torch.fft.rfft(samples[chosen], size) * response, size)
-        return samples.index_copy(0, chosen, heard[:, :length])
-
-    def _draw_room(self) -> Tensor:
-        """A recorded room, or noise that decays by 60 dB in 0.1 to 0.7 s after the direct sound."""
-        if self._rooms and float(self._uniform(0, 1, 1)) < 0.3:
-            chosen = int(torch.randint(len(self._rooms), (1,), generator=self._draw))
-            recorded: Tensor = self._rooms[chosen][: SAMPLE_RATE // 2]
-            return recorded
-        decay_s = float(self._uniform(0.1, 0.7, 1))
-        at_s = torch.arange(int(min(decay_s, 0.5) * SAMPLE_RATE)) / SAMPLE_RATE
-        tail: Tensor = torch.randn(len(at_s), generator=self._draw)
-        tail = tail * torch.pow(10, -3 * at_s / decay_s)
-        tail[0] = 0
-        # Direct over reverberant sound: 0 to 15 dB, near and far speakers.
-        tail = tail / tail.norm() * 10 ** (-float(self._uniform(0, 15, 1)) / 20)
-        tail[0] = 1
-        simulated: Tensor = tail / tail.norm()
-        return simulated
-
-    def _draw_band(self, hz: Tensor) -> Tensor:
-        """A smooth band: of a telephone (300 to 3,400 Hz), or of some other poor path."""
-        telephone = float(self._uniform(0, 1, 1)) < 0.6
-        low = float(self._uniform(150, 350, 1)) if telephone else float(self._uniform(30, 200, 1))
-        high = (
-            float(self._uniform(3200, 3900, 1))
-            if telephone
-            else float(self._uniform(3500, 7800, 1))
+    def _padded(self, samples: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Silence of its own before and after each clip."""
+        before, after = (
+            (self._uniform(self.config.pad_s, samples) * SAMPLE_RATE).long() for _ in range(2)
         )
-        band: Tensor = torch.sigmoid((hz - low) / 25) * torch.sigmoid((high - hz) / 60)
-        return band
-
-    def _noises(self, samples: Tensor, speech_power: Tensor) -> Tensor:
         batch, length = samples.shape
-        chosen = self._uniform(0, 1, batch) < self.config.noise
-        starts = torch.randint(len(self._noise), (batch,), generator=self._draw)
-        noise = torch.zeros(batch, length)
-        for clip in torch.nonzero(chosen)[:, 0].tolist():
-            at = torch.arange(length) + starts[clip]
-            noise[clip] = self._noise[at % len(self._noise)]
-        noise = noise.to(samples.device)
-        power = noise.square().mean(1).clamp(min=1e-12)
-        ratio = 10 ** (self._uniform(*self.config.snr_db, batch) / 10).to(samples.device)
-        return noise * (speech_power / power / ratio).sqrt()[:, None]
+        padded = samples.new_zeros(batch, length + int((before + after).max()))
+        at = torch.arange(length, device=samples.device) + before[:, None]
+        return padded.scatter_(1, at, samples), n_samples + (before + after).to(n_samples.device)
+
+    def _in_rooms(self, samples: Tensor) -> Tensor:
+        count, device = len(samples), samples.device
+        noise = self._draws.noise(count, channels.ROOM_SAMPLES).to(device)
+        rooms = channels.simulated_rooms(
+            noise,
+            self._uniform(DECAY_S, samples),
+            self._uniform(DIRECT_DB, samples),
+        )
+        if len(self._bank.rooms):
+            recorded = self._uniform((0, 1), samples) < RECORDED_ROOMS
+            others = self._bank.some_rooms(count, self._draws, device)
+            rooms = torch.where(recorded[:, None], others, rooms)
+        return channels.filtered(samples, rooms)
+
+    def _with_noise(self, samples: Tensor, speech_power: Tensor, inside: Tensor) -> Tensor:
+        """Add noise to some clips, as loud as their ratio says, in place."""
+        chosen = self._draws.chosen(self.config.noise, len(samples)).to(samples.device)
+        if not len(chosen):
+            return samples
+        heard = inside[chosen]
+        noise = self._bank.cuts(samples.shape[1], len(chosen), self._draws, samples.device)
+        power = (noise.square() * heard).sum(1) / heard.sum(1).clamp(min=1)
+        ratio = 10 ** (self._uniform(self.config.snr_db, noise) / 10)
+        scale = (speech_power[chosen] / power.clamp(min=1e-12) / ratio).sqrt()
+        return samples.index_add_(0, chosen, noise * scale[:, None])
+
+    def _in_channels(self, samples: Tensor) -> Tensor:
+        """Band limits and tilts, drawn each for itself, in one pass for the clips with either."""
+        config, batch = self.config, len(samples)
+        band = self._draws.uniform((0, 1), batch) < config.band_limit
+        tilted = self._draws.uniform((0, 1), batch) < config.tilt
+        low_hz, high_hz, bump = self._bands(batch)
+        low_hz, high_hz = low_hz.where(band, -200.0), high_hz.where(band, _NYQUIST_HZ + 500)
+        bump[~band, 1] = 0.0
+        tilt_db = self._draws.uniform(config.tilt_db, batch) * tilted
+        chosen = torch.nonzero(band | tilted)[:, 0]
+        if not len(chosen):
+            return samples
+        device = samples.device
+        heard = channels.through_bands(
+            samples[chosen.to(device)],
+            low_hz=low_hz[chosen].to(device),
+            high_hz=high_hz[chosen].to(device),
+            tilt_db=tilt_db[chosen].to(device),
+            bump=bump[chosen].to(device),
+        )
+        return samples.index_copy_(0, chosen.to(device), heard)
+
+    def _bands(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Edges in Hz (B,), (B,), and the resonance (B, 2), of channels of one of three kinds."""
+        uniform = self._draws.uniform
+        kind = uniform((0, 1), batch)
+        phone, laptop = kind < TELEPHONE, kind >= 1 - LAPTOP
+        low_hz = torch.where(phone, uniform((150, 350), batch), uniform((30, 200), batch))
+        high_hz = torch.where(phone, uniform((3200, 3900), batch), uniform((3500, 7800), batch))
+        # A laptop's small microphone behind its case: no bass, and a resonance in the treble.
+        low_hz = torch.where(laptop, uniform((120, 450), batch), low_hz)
+        high_hz = torch.where(laptop, uniform((6500, 8000), batch), high_hz)
+        bump = torch.stack([uniform((900, 5000), batch), uniform((3, 12), batch)], dim=1)
+        bump[~laptop, 1] = 0.0
+        return low_hz, high_hz, bump
+
+    def _overloaded(self, samples: Tensor, n_samples: Tensor) -> Tensor:
+        chosen = self._draws.chosen(self.config.clip, len(samples)).to(samples.device)
+        if not len(chosen):
+            return samples
+        some = samples[chosen]
+        share = self._uniform(self.config.clipped_share, some)
+        hard = self._uniform((0, 1), some) < 0.5
+        counts = n_samples.to(samples.device)[chosen]
+        cut = channels.clipped(some, counts, share=share, hard=hard)
+        return samples.index_copy_(0, chosen, cut)
+
+    def _on_the_telephone(self, samples: Tensor) -> Tensor:
+        return channels.telephone(samples, peak=10 ** (self._uniform(LINE_PEAK_DB, samples) / 20))
+
+    def _coded(self, samples: Tensor) -> Tensor:
+        """One clip after the other: the codecs are the CPU's."""
+        names = usable_codecs()
+        if not names:
+            return samples
+        kinds = self._draws.below(len(names), len(samples)).tolist()
+        qualities = self._draws.uniform((0, 1), len(samples)).tolist()
+        peaks = samples.abs().amax(1, keepdim=True).clamp(min=1e-6)
+        clips = (samples / peaks * 0.7).cpu().numpy()
+        coded = [
+            torch.from_numpy(through_codec(clip, names[kind], quality))
+            for clip, kind, quality in zip(clips, kinds, qualities, strict=True)
+        ]
+        return torch.stack(coded).to(samples.device) * peaks / 0.7
 
     def warp(self, log_mel: Tensor) -> Tensor:
         """log_mel: (B, T, F), not normalised → the same with each clip's mel axis stretched."""
-        batch, _, n_mels = log_mel.shape
-        factor = self._uniform(*self.config.warp, batch).to(log_mel.device)
+        n_mels = log_mel.shape[2]
+        factor = self._uniform(self.config.warp, log_mel)
         at = (torch.arange(n_mels, device=log_mel.device) * factor[:, None]).clamp(max=n_mels - 1)
         low = at.floor().long().clamp(max=n_mels - 2)
         share = (at - low)[:, None]
@@ -152,41 +219,19 @@ class Augmentation:
 
     def mask(self, features: Tensor, n_features: Tensor) -> Tensor:
         """features: (B, T, F), normalised → the same with masks of zeros (the mean)."""
-        batch, length, n_mels = features.shape
-        frames = torch.arange(length, device=features.device)
-        bands = torch.arange(n_mels, device=features.device)
-        counts = n_features.cpu()
+        _, length, n_mels = features.shape
+        counts = n_features.to(features.device)
+        bands = torch.full_like(counts, n_mels)
+        share, widest = self.config.mask_share, self.config.mask_bands / n_mels
         for _ in range(2):
-            width = self._uniform(0, self.config.mask_share, batch) * counts
-            start = self._uniform(0, 1, batch) * (counts - width)
-            stop = (start + width).to(features.device)
-            start = start.to(features.device)
-            masked = (frames >= start[:, None]) & (frames < stop[:, None])
-            features = features.masked_fill(masked[..., None], 0.0)
-            band_width = self._uniform(0, self.config.mask_bands, batch)
-            band_start = (self._uniform(0, 1, batch) * (n_mels - band_width)).to(features.device)
-            band_stop = band_start + band_width.to(features.device)
-            masked = (bands >= band_start[:, None]) & (bands < band_stop[:, None])
-            features = features.masked_fill(masked[:, None], 0.0)
+            masked = self._spans(counts, length, share)[..., None]
+            masked = masked | self._spans(bands, n_mels, widest)[:, None]
+            features = features.masked_fill(masked, 0.0)
         return features
 
-
-def _power(samples: Tensor, n_samples: Tensor) -> Tensor:
-    """(B,) mean power of the clips without their padding."""
-    return (samples.square().sum(1) / n_samples.clamp(min=1)).clamp(min=1e-10)
-
-
-def _load_sounds(folder: Path | None) -> tuple[list[Tensor], list[Tensor]]:
-    if folder is None:
-        return [], []
-    files = sorted(path for path in folder.iterdir() if path.suffix in {".flac", ".wav", ".ogg"})
-    if not files:
-        raise DataError(f"{folder} holds no noise (.flac, .wav or .ogg).")
-    noises: list[Tensor] = []
-    rooms: list[Tensor] = []
-    for path in files:
-        # Read plainly: a room's impulse or a hum would pass for silence at the person's border.
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        sound = torch.from_numpy(resample(samples.mean(1), rate, SAMPLE_RATE).copy())
-        (rooms if "rir" in path.name else noises).append(sound)
-    return noises, rooms
+    def _spans(self, counts: Tensor, length: int, widest: float) -> Tensor:
+        """(B, length) true within a span of each clip's `counts` (B,), at most `widest` of it."""
+        width = self._uniform((0, widest), counts) * counts
+        start = self._uniform((0, 1), counts) * (counts - width)
+        at = torch.arange(length, device=counts.device)
+        return (at >= start[:, None]) & (at < (start + width)[:, None])

@@ -1,7 +1,8 @@
 """Manifests: JSON lines naming sound files and their words. Knows nothing of decoding or models."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class ManifestLine:
     """The group it is reported in: the first folder of `audio` unless the line says."""
     extra: dict[str, Any] = field(default_factory=dict)
     """answer, task, speaker, accent, age, human and whatever else the line carries."""
+    number: int = 0
+    """Its line in the manifest, from 1; 0 for a clip that was never in one."""
 
     @property
     def speaker(self) -> str:
@@ -40,8 +43,13 @@ class Manifest:
     problems: tuple[str, ...]
     """One sentence a bad line: file, line number, reason."""
 
+    def without(self, bad: Mapping[int, str], name: str) -> "Manifest":
+        """This manifest less some lines: their index, and the sentence that says why."""
+        kept = tuple(line for index, line in enumerate(self.lines) if index not in bad)
+        return Manifest(kept, self.problems).with_problems(list(bad.values()), name)
+
     def with_problems(self, more: list[str], name: str) -> "Manifest":
-        """This manifest with problems found later (decoding); refused when they are too many."""
+        """These good lines with problems found later (decoding); refused when they are too many."""
         problems = self.problems + tuple(more)
         _check(len(self.lines), len(problems), problems, name)
         return Manifest(self.lines, problems)
@@ -66,7 +74,7 @@ def read_manifest(path: Path, audio_root: Path, limit: int | None = None) -> Man
         if isinstance(parsed, str):
             problems.append(f"{path}:{number}: {parsed}")
         else:
-            lines.append(parsed)
+            lines.append(replace(parsed, number=number))
     _check(len(lines), len(problems), tuple(problems), str(path))
     return Manifest(tuple(lines), tuple(problems))
 

@@ -5,17 +5,21 @@ Reading a clip is a slice, so training on it costs no decoding and no memory of 
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import TYPE_CHECKING, BinaryIO, overload
 
 import numpy as np
 
 from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE, decode, to_int16
 from audiochat.errors import AudioError, DataError
-from audiochat.speech_data.manifest import Manifest, ManifestLine
+from audiochat.speech_data.manifest import MAX_BAD_SHARE, Manifest, ManifestLine
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FULL_SCALE = 2**15
 """A packed sample over this is one in [-1, 1]."""
@@ -36,6 +40,8 @@ class Clip:
     shard: int
     start: int
     samples: int
+    phones: str = ""
+    """As `phones.pronounce` gives them; empty where nobody did."""
 
     @property
     def duration_s(self) -> float:
@@ -78,6 +84,7 @@ class PackedWriter:
                 shard=self._shard,
                 start=self._filled,
                 samples=len(samples),
+                phones=str(words.extra.get("phones", "")),
             )
         )
         self._filled += len(samples)
@@ -123,6 +130,16 @@ class PackedSpeech(Sequence[Clip]):
         clip = self.clips[index]
         return self._audio[clip.shard][clip.start : clip.start + clip.samples]
 
+    def tensors(self, device: str = "cpu") -> dict[int, "Tensor"]:
+        """Each shard's samples as one int16 tensor: mapped from the file, or copied to a GPU."""
+        import torch
+
+        with warnings.catch_warnings():
+            # The map is read-only, and nobody writes to these tensors.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            mapped = {shard: torch.from_numpy(audio) for shard, audio in self._audio.items()}
+        return {shard: samples.to(device) for shard, samples in mapped.items()}
+
     @property
     def hours(self) -> float:
         """Hours of audio held."""
@@ -157,20 +174,26 @@ def _decode_one(path: Path) -> np.ndarray | str:
 
 
 def pack_manifest(manifest: Manifest, folder: Path, *, name: str, workers: int = 2) -> Manifest:
-    """Decode a manifest's clips into `folder`; returns the manifest with undecodable ones named.
+    """Decode a manifest's clips into `folder`; returns it with the unusable ones named instead.
 
     Raises:
-        DataError: more than 1 % of the clips cannot be decoded.
+        DataError: more than 1 % of the clips cannot be used.
     """
     writer = PackedWriter(folder)
-    problems: list[str] = []
+    bad: dict[int, str] = {}
+    allowed = MAX_BAD_SHARE * (len(manifest.lines) + len(manifest.problems))
     with ProcessPoolExecutor(workers) as pool:
         decoded = pool.map(_decode_one, [line.audio for line in manifest.lines], chunksize=32)
-        for line, samples in zip(manifest.lines, decoded, strict=True):
+        for index, (line, samples) in enumerate(zip(manifest.lines, decoded, strict=True)):
             if isinstance(samples, str):
-                problems.append(f"{name}: {line.audio}: {samples}")
+                bad[index] = f"{name}:{line.number}: {line.audio}: {samples}"
+            elif not any(char.isalpha() for char in line.spoken):
+                bad[index] = f"{name}:{line.number}: nothing in {line.text!r} can be said"
             else:
                 writer.add(samples, line)
-    checked = manifest.with_problems(problems, name)
+            if len(bad) + len(manifest.problems) > allowed:
+                pool.shutdown(cancel_futures=True)  # it is refused below, whatever follows
+                break
+    checked = manifest.without(bad, name)
     writer.close()
     return checked

@@ -1,163 +1,62 @@
-"""Speech made from text lines by espeak-ng and flite, in parallel, reproducible from a seed.
+"""Speech made from text lines, in parallel, reproducible from a seed.
 
 Work is cut into parts of `LINES_A_PART` lines; a part's folder is whole or absent, so a run that
-was killed goes on where it stopped.
+was killed goes on where it stopped. What the voices are is in `speakers`.
 """
 
-import gzip
 import hashlib
 import json
 import random
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from shutil import which
 
 import numpy as np
 
-from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE, Waveform, decode, resample, to_int16
-from audiochat.errors import AudioError, DataError, MissingPartError, VoiceError
-from audiochat.speech_data.manifest import ManifestLine
+from audiochat.audio import SAMPLE_RATE, Waveform, resample, to_int16
+from audiochat.errors import DataError, VoiceError
+from audiochat.speech_data.fresh_processes import each_in_a_fresh_process
+from audiochat.speech_data.manifest import MAX_BAD_SHARE, ManifestLine
 from audiochat.speech_data.packed import PackedWriter
-from audiochat.speech_data.spoken_form import spoken_form, tidy
-from audiochat.voices.base import VoiceStyle
-from audiochat.voices.espeak import EspeakVoice
+from audiochat.speech_data.pauses import cut_at_pauses, with_pauses
+from audiochat.speech_data.phones import pronounce
+from audiochat.speech_data.speakers import characters_a_second, check_engine, load_engine
+from audiochat.speech_data.text_lines import SpokenLine
 
 LINES_A_PART = 500
-MAX_CHARACTERS = 220
-"""Longer lines are left out: 220 characters are about 16 s of speech."""
-
-ESPEAK_ACCENTS = (
-    "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-scotland",
-    "en-029", "en-us-nyc",
-)  # fmt: skip
-ESPEAK_VARIANTS = (
-    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "Alex",
-    "Alicia", "Andrea", "Andy", "Annie", "anikaRobot", "AnxiousAndy", "aunty", "belinda",
-    "benjamin", "boris", "caleb", "david", "Demonic", "Denis", "Diogo", "ed", "edward",
-    "edward2", "Gene", "Gene2", "grandma", "grandpa", "gustave", "Henrique", "Hugo", "iven",
-    "iven2", "iven3", "iven4", "Jacky", "john", "kaukovalta", "klatt", "klatt2", "klatt3",
-    "klatt4", "klatt5", "klatt6", "Lee", "linda", "marcelo", "Marco", "Mario", "max", "Michael",
-    "michel", "miguel", "Mike", "norbert", "pablo", "paul", "pedro", "quincy", "Reed", "rob",
-    "robert", "sandro", "shelby", "steph", "steph2", "steph3", "travis", "Tweaky", "victor",
-    "zac",
-)  # fmt: skip
-HELD_OUT_ESPEAK = (
-    "en-us+f4", "en-us+m7", "en-us+Annie", "en-us+Mike", "en-gb+f2", "en-gb+m3", "en-gb+belinda",
-    "en-gb-scotland+m5", "en-gb-x-rp+Alicia", "en-029+f3",
-)  # fmt: skip
-"""Never trained on, so that a synthetic test exists; nor are flite `rms` and festival `ked`."""
-HELD_OUT_FLITE = ("rms",)
-FLITE_VOICES = ("kal16", "slt", "awb", "kal")
-# Words a minute and pitch of each flite voice are moved around its own means (Hz).
-_FLITE_PITCH_HZ = {"kal16": 105.0, "kal": 95.0, "slt": 165.0, "awb": 115.0, "rms": 100.0}
-
-
-@dataclass(frozen=True)
-class SpokenLine:
-    """A text line with both its forms."""
-
-    text: str
-    spoken: str
-    source: str
-
-
-def read_text_lines(paths: list[Path], *, cap: int | None, seed: int) -> list[SpokenLine]:
-    """Read JSONL (or .gz) files of ``{"text": ...}``, shuffled, at most `cap` lines from each.
-
-    Raises:
-        DataError: a file cannot be read, or is an evaluation file, which must not be trained on.
-    """
-    lines: list[SpokenLine] = []
-    for path in paths:
-        source = path.name.split(".")[0]
-        if source.startswith("eval_"):
-            raise DataError(f"{path} is an evaluation file: leave it out of training.")
-        found = list(_usable_lines(path, source))
-        random.Random(f"{seed}/{source}").shuffle(found)
-        lines += found[:cap]
-    random.Random(seed).shuffle(lines)
-    return lines
-
-
-def _usable_lines(path: Path, source: str) -> Iterator[SpokenLine]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8") as handle:
-            rows = handle.read().split("\n")
-        texts = [json.loads(row)["text"] for row in rows if row.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a file of JSON lines with `text` ({error}).") from error
-    for text in texts:
-        written = tidy(text)
-        spoken = spoken_form(written)
-        if len(spoken) > 1 and len(spoken) <= MAX_CHARACTERS:
-            yield SpokenLine(written, spoken, source)
+LEVEL_DB = (-20.0, -1.0)
+"""Range of a clip's peak, in dB of full scale."""
+_SILENT_PEAK = 1e-3
+_MADE = "made.json"  # beside a part's index: its digest and what came of it
 
 
 class Synthesiser:
-    """Speaks lines with voices drawn at random. One to a process: espeak-ng holds global state."""
+    """Speaks lines with voices drawn at random. One to a process: the engines hold global state."""
 
     def __init__(self, engine: str, seed: str) -> None:
-        """`engine`: ``espeak``, one of `FLITE_VOICES`, or a held-out voice by name."""
-        self._engine = engine
+        """Load the engine, as `speakers.load_engine` names them."""
         self._random = random.Random(seed)
-        self._espeak = EspeakVoice() if engine.startswith("espeak") else None
+        self._engine = load_engine(engine)
 
     def speak(self, text: str) -> tuple[str, np.ndarray]:
-        """The speaker's name and (N,) int16 samples at 16 kHz, with random quiet at both ends.
+        """The speaker's name and (N,) int16 samples at 16 kHz, with pauses and quiet ends.
 
         Raises:
             VoiceError: the engine cannot say it.
         """
-        speaker, waveform = self._say_espeak(text) if self._espeak else self._say_flite(text)
-        samples = resample(waveform.samples, waveform.sample_rate, SAMPLE_RATE)
-        peak = float(np.abs(samples).max()) if len(samples) else 0.0
-        if peak < 1e-3:
-            raise VoiceError(f"{speaker} said nothing for {text!r}.")
-        level = 10 ** (self._random.uniform(-20, -1) / 20)
-        before, after = (int(self._random.uniform(0.05, 0.45) * SAMPLE_RATE) for _ in range(2))
-        padded = np.pad(samples * (level / peak), (before, after)).astype(np.float32)
-        return speaker, to_int16(Waveform(padded))
-
-    def _say_espeak(self, text: str) -> tuple[str, Waveform]:
-        assert self._espeak is not None
-        name = self._engine.removeprefix("espeak").removeprefix(":") or self._draw_espeak()
-        style = VoiceStyle(
-            voice=name,
-            speed=self._random.triangular(0.7, 1.45, 0.95),
-            pitch=self._random.triangular(0.6, 1.5, 1.0),
-        )
-        return f"espeak/{name}", self._espeak.speak(text, style)
-
-    def _draw_espeak(self) -> str:
-        while True:
-            variant = self._random.choice(ESPEAK_VARIANTS)
-            name = self._random.choice(ESPEAK_ACCENTS) + (f"+{variant}" if variant else "")
-            if name not in HELD_OUT_ESPEAK:
-                return name
-
-    def _say_flite(self, text: str) -> tuple[str, Waveform]:
-        program = which("flite")
-        if program is None:
-            raise MissingPartError("flite is not installed: `apt-get install flite` brings it.")
-        mean_hz = _FLITE_PITCH_HZ[self._engine] * self._random.triangular(0.75, 1.4, 1.0)
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "said.wav"
-            command = [
-                program, "-voice", self._engine, "-o", str(out), "-t", text,
-                "--setf", f"duration_stretch={self._random.triangular(0.72, 1.35, 1.0):.3f}",
-                "--setf", f"int_f0_target_mean={mean_hz:.1f}",
-                "--setf", f"int_f0_target_stddev={self._random.uniform(8, 30):.1f}",
-            ]  # fmt: skip
-            try:
-                subprocess.run(command, check=True, capture_output=True, timeout=60)
-                return f"flite/{self._engine}", decode(out, RECORDING_LIMITS)
-            except (subprocess.SubprocessError, AudioError) as error:
-                raise VoiceError(f"flite could not say {text!r} ({error}).") from error
+        draw = self._random
+        speaker = self._engine.speaker(draw)
+        pieces, pauses_s = cut_at_pauses(text, draw)
+        said = [speaker.say(piece) for piece in pieces]
+        at_16_khz = [resample(each.samples, each.sample_rate, SAMPLE_RATE) for each in said]
+        samples = with_pauses(at_16_khz, pauses_s, draw)
+        peak = float(np.abs(samples).max(initial=0.0))
+        if peak < _SILENT_PEAK:
+            raise VoiceError(f"{speaker.name} said nothing for {text!r}.")
+        level = 10 ** (draw.uniform(*LEVEL_DB) / 20)
+        return speaker.name, to_int16(Waveform(samples * np.float32(level / peak)))
 
 
 @dataclass(frozen=True)
@@ -169,13 +68,36 @@ class Part:
     folder: Path
     seed: str
 
+    @cached_property
+    def digest(self) -> str:
+        """Names the sound that comes of it, so that another run's part is not taken for it."""
+        lines = [(line.text, line.spoken, line.source) for line in self.lines]
+        return hashlib.sha256(json.dumps([self.engine, self.seed, lines]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What came of a part."""
+
+    failed: int
+    """Lines that the voice could not say."""
+    first_failure: str
+    audio_s: float
+    cpu_s: float
+    """Time of the processor it took when it was made."""
+    made_before: bool = False
+
 
 def plan_parts(
     lines: list[SpokenLine], engine: str, hours: float, *, folder: Path, seed: int
 ) -> list[Part]:
-    """Cut lines that give about `hours` into parts, beginning again when they run out."""
-    # 14 characters a second is the median of read speech in the human sets.
-    wanted, characters = hours * 3600 * 14, 0
+    """Cut lines that give about `hours` into parts, beginning again when they run out.
+
+    Raises:
+        DataError: there is no such engine.
+    """
+    check_engine(engine)
+    wanted, characters = hours * 3600 * characters_a_second(engine), 0
     chosen: list[SpokenLine] = []
     start = int(hashlib.sha256(f"{engine}/{seed}".encode()).hexdigest(), 16) % max(1, len(lines))
     while lines and characters < wanted:
@@ -186,36 +108,106 @@ def plan_parts(
         Part(
             engine,
             tuple(chosen[at : at + LINES_A_PART]),
-            folder / f"{engine.replace(':', '-')}-{at // LINES_A_PART:04d}",
+            folder / f"{_folder_name(engine)}-{at // LINES_A_PART:04d}",
             f"{seed}/{engine}/{at}",
         )
         for at in range(0, len(chosen), LINES_A_PART)
     ]
 
 
-def synthesize_part(part: Part) -> int:
-    """Speak one part into its folder; returns how many lines no voice could say."""
-    if (part.folder / "index.jsonl").is_file():
-        return 0
+def _folder_name(engine: str) -> str:
+    """The engine as a part of a file name; that of a model's path ends in a mark of its own."""
+    name, _, detail = engine.partition(":")
+    if "/" not in detail:
+        return engine.replace(":", "-")
+    mark = hashlib.sha256(detail.encode()).hexdigest()[:6]
+    return f"{name}-{Path(detail).name}-{mark}"
+
+
+def speak_part(part: Part) -> PartReport:
+    """Speak one part into its folder, in this process: `synthesize` starts one for each.
+
+    Raises:
+        DataError: the folder cannot be written.
+        VoiceError: the engine cannot be loaded.
+        MissingPartError: a program it needs is not installed.
+    """
+    try:
+        return _speak_part(part)
+    except OSError as error:
+        raise DataError(
+            f"{part.folder} cannot be written ({error.strerror or error}). The parts before it are "
+            "kept: make room and run the same command again."
+        ) from error
+
+
+def _speak_part(part: Part) -> PartReport:
     synthesiser = Synthesiser(part.engine, part.seed)
     writer = PackedWriter(part.folder)
-    failed = 0
+    failures: list[str] = []
+    n_samples = 0
     for line in part.lines:
         try:
             speaker, samples = synthesiser.speak(line.spoken)
-        except VoiceError:
-            failed += 1
+        except VoiceError as error:
+            failures.append(str(error))
             continue
-        about = {"speaker": speaker, "human": False}
-        words = ManifestLine(Path(), line.text, line.spoken, line.source, about)
-        writer.add(samples, words)
+        about = {"speaker": speaker, "human": False, "phones": pronounce(line.spoken)}
+        writer.add(samples, ManifestLine(Path(), line.text, line.spoken, line.source, about))
+        n_samples += len(samples)
+    report = PartReport(
+        len(failures), (failures or [""])[0], n_samples / SAMPLE_RATE, time.process_time()
+    )
+    made = {"digest": part.digest, **asdict(report)}
+    (part.folder / _MADE).write_text(json.dumps(made), encoding="utf-8")
     writer.close()
-    return failed
+    return report
 
 
-def synthesize(parts: list[Part], *, workers: int) -> Iterator[tuple[Part, int]]:
-    """Speak all parts in `workers` processes, yielding each part and its failures as it is done."""
-    with ProcessPoolExecutor(workers) as pool:
-        jobs = {pool.submit(synthesize_part, part): part for part in parts}
-        for job in as_completed(jobs):
-            yield jobs[job], job.result()
+def report_of(part: Part) -> PartReport | None:
+    """What came of a part that was made before; None if it was not, or from other lines."""
+    if not (part.folder / "index.jsonl").is_file():
+        return None
+    try:
+        made = json.loads((part.folder / _MADE).read_text(encoding="utf-8"))
+        if made.pop("digest") != part.digest:
+            return None
+        return PartReport(**{**made, "made_before": True})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # made by another version: it is made anew
+
+
+def synthesize(parts: Sequence[Part], *, workers: int) -> Iterator[tuple[Part, PartReport]]:
+    """Speak all parts, `workers` at a time, yielding each with its report as it is done.
+
+    Each part has a process of its own, as the sound of espeak-ng depends on what it said before.
+    (Scripts that call this need the usual ``if __name__ == "__main__":``.)
+
+    Raises:
+        DataError: more than 1 % of all lines failed, a folder cannot be written, or a process was
+            killed. The parts yielded before are kept.
+        VoiceError: an engine cannot be loaded.
+        MissingPartError: a program it needs is not installed.
+    """
+    before = {part.folder: report for part in parts if (report := report_of(part))}
+    to_make = [part for part in parts if part.folder not in before]
+    n_lines, failed = sum(len(part.lines) for part in parts), 0
+    for part in parts:
+        if report := before.get(part.folder):
+            failed += report.failed
+            yield part, report
+    for part, report in each_in_a_fresh_process(speak_part, to_make, workers=workers):
+        failed += report.failed
+        if failed > MAX_BAD_SHARE * n_lines:
+            (part.folder / "index.jsonl").unlink()  # it is made again when the voice is mended
+            raise DataError(
+                f"{failed} of {n_lines} lines could not be said, the last part by {part.engine}: "
+                f"{report.first_failure} Leave the engine out, or mend it and run it again."
+            )
+        yield part, report
+
+
+def synthesize_part(part: Part) -> PartReport:
+    """Speak one part, in a process of its own; one that was made before is left as it is."""
+    ((_, report),) = synthesize([part], workers=1)
+    return report

@@ -7,7 +7,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from audiochat.errors import DataError
 from audiochat.model.features import HOP
 from audiochat.model.units import Units
 from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
+from audiochat.speech_data.phones import phone_ids
 
 _POOL_BATCHES = 40
 """Batches whose clips are sorted by length together: long enough for little padding."""
@@ -35,6 +35,10 @@ class SpeechBatch:
     """(B, L) unit ids, padded with 0"""
     n_targets: Tensor
     """(B,)"""
+    phones: Tensor
+    """(B, L') phone units, padded with 0"""
+    n_phones: Tensor
+    """(B,); 0 where the phones are not known"""
     texts: tuple[str, ...]
     """The spoken forms."""
 
@@ -52,13 +56,15 @@ class SpeechBatches:
         human_weight: float = 1.0,
         frame_samples: int = 8 * HOP,
         seed: int = 1,
+        device: str = "cpu",
     ) -> None:
-        """Choose the clips that fit.
+        """Choose the clips that fit; on a GPU their samples are all moved there, as 16 bits.
 
         Raises:
             DataError: no clip fits.
         """
-        self._sources, self._units, self._seed = sources, units, seed
+        self._sources, self._seed, self._device = sources, seed, device
+        self._audio = [source.tensors(device) for source in sources]
         self._batch_samples = int(batch_s * SAMPLE_RATE)
         self._weighted: list[tuple[float, int, int, int]] = []
         self._targets: dict[tuple[int, int], list[int]] = {}
@@ -113,18 +119,30 @@ class SpeechBatches:
 
     def load(self, chosen: list[tuple[int, int]]) -> SpeechBatch:
         """Read and pad the chosen clips."""
-        clips = [self._sources[at].samples(index) for at, index in chosen]
-        targets = [self._targets[at, index] for at, index in chosen]
-        padded = np.zeros((len(clips), max(len(clip) for clip in clips)), np.int16)
-        for row, clip in zip(padded, clips, strict=True):
-            row[: len(clip)] = clip
-        ids = torch.zeros(len(targets), max(len(row) for row in targets), dtype=torch.long)
-        for row, units in zip(ids, targets, strict=True):
-            row[: len(units)] = torch.tensor(units)
+        clips = [self._sources[at][index] for at, index in chosen]
+        longest = max(clip.samples for clip in clips)
+        padded = torch.zeros(len(clips), longest, dtype=torch.int16, device=self._device)
+        for row, clip, (at, _) in zip(padded, clips, chosen, strict=True):
+            row[: clip.samples] = self._audio[at][clip.shard][
+                clip.start : clip.start + clip.samples
+            ]
+        targets = [self._targets[key] for key in chosen]
+        ids, n_ids = _padded(targets)
+        phones, n_phones = _padded([phone_ids(clip.phones) for clip in clips])
         return SpeechBatch(
-            samples=torch.from_numpy(padded).float() / FULL_SCALE,
-            n_samples=torch.tensor([len(clip) for clip in clips]),
+            samples=padded.float() / FULL_SCALE,
+            n_samples=torch.tensor([clip.samples for clip in clips]),
             targets=ids,
-            n_targets=torch.tensor([len(row) for row in targets]),
-            texts=tuple(self._sources[at][index].spoken for at, index in chosen),
+            n_targets=n_ids,
+            phones=phones,
+            n_phones=n_phones,
+            texts=tuple(clip.spoken for clip in clips),
         )
+
+
+def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """(B, L) padded with 0, and the lengths (B,)."""
+    padded = torch.zeros(len(rows), max(len(row) for row in rows), dtype=torch.long)
+    for to, row in zip(padded, rows, strict=True):
+        to[: len(row)] = torch.tensor(row, dtype=torch.long)
+    return padded, torch.tensor([len(row) for row in rows])

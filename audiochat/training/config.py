@@ -4,12 +4,15 @@ from dataclasses import dataclass, field, replace
 
 from audiochat.errors import DataError
 from audiochat.model.config import ConnectorKind, EncoderConfig
-from audiochat.speech_data.augmentation import AugmentationConfig
+from audiochat.speech_data.augmentation import STRONG, AugmentationConfig
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Muon for the matrices inside, AdamW for the rest; warm-up, then a cosine to the floor."""
+    """Muon for the matrices inside, AdamW for the rest; warm-up, plateau, then down to the floor.
+
+    A plateau, and not a cosine, so that one run can be cooled down in several ways to compare them.
+    """
 
     muon_lr: float = 0.02
     """Peak step of the orthogonalised matrices; 0 gives them to AdamW."""
@@ -21,10 +24,14 @@ class OptimizerConfig:
     """Decoupled weight decay."""
     clip_norm: float = 1.0
     """Gradients longer than this are shortened to it."""
-    warm_up_share: float = 0.05
+    warm_up_share: float = 0.03
     """Share of the run that warms up."""
+    cool_down_share: float = 0.3
+    """Share of the run in which the rates sink to the floor, the last one."""
     floor: float = 0.01
     """Share of the peak left at the end."""
+    average_decay: float = 0.998
+    """Of the moving average of the weights, a step; the average is what is measured and shipped."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +42,20 @@ class CtcRecipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
     """None trains on the clips as they are."""
-    augment_from: float = 0.2
+    strongest: AugmentationConfig | None = None
+    """What the augmentation grows to at the run's end; None leaves it as it is."""
+    augment_from: float = 0.4
     """Share of the run after which augmentation starts: alignments form sooner on clean speech."""
-    batch_s: float = 60.0
+    batch_s: float = 120.0
     """Seconds of padded speech to a step."""
     max_clip_s: float = 18.0
     """Longer clips are left out."""
     human_weight: float = 3.0
     """How often a human clip is drawn for each time a synthetic one is."""
-    early_weight: float = 0.3
-    """Weight of the CTC losses after earlier blocks."""
+    phone_weight: float = 0.4
+    """Share of the phone losses of the middle blocks."""
+    consistency: float = 0.0
+    """Weight of the distance between two masked views of each clip; each step then costs two."""
     chunked_share: float = 0.2
     """Share of the steps that see only chunks, so that streaming works with the same weights."""
     seed: int = 1
@@ -80,11 +91,19 @@ CTC_RECIPES = {
     "embedded": EMBEDDED,
     "tiny": replace(
         EMBEDDED,
-        encoder=EncoderConfig(dim=96, n_layers=2, n_units=128, dropout=0.0, self_condition_every=0),
+        encoder=EncoderConfig(dim=96, n_layers=2, n_units=128, phones_every=0),
         augmentation=None,
         batch_s=60.0,
         chunked_share=0.0,
-        early_weight=0.0,
+        phone_weight=0.0,
+    ),
+    "gpu": replace(
+        EMBEDDED,
+        encoder=EncoderConfig(dim=256, n_layers=12, ffn_ratio=4, phones_every=4, dropout=0.05),
+        strongest=STRONG,
+        augment_from=0.1,
+        batch_s=1800.0,
+        human_weight=4.0,
     ),
     "paper": replace(
         EMBEDDED,
@@ -96,5 +115,6 @@ CTC_RECIPES = {
         human_weight=1.0,
     ),
 }
-"""By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights, `paper`
-has the published sizes (facts gathered second-hand) for MLS-sized data."""
+"""By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights on a
+laptop, `gpu` larger ones in a quarter of an hour on one data-centre GPU, `paper` has the published sizes
+(facts gathered second-hand) for MLS-sized data."""

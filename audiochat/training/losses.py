@@ -6,33 +6,61 @@ from torch.nn import functional
 
 from audiochat.model.conformer import Encoded
 from audiochat.model.units import BLANK
+from audiochat.training.batches import SpeechBatch
 
 
-def ctc_loss(
-    encoded: Encoded, targets: Tensor, n_targets: Tensor, *, early_weight: float
-) -> Tensor:
-    """CTC loss for each target unit, earlier blocks' guesses mixed in with `early_weight`.
+def ctc_loss(log_probs: Tensor, targets: Tensor, n_frames: Tensor, n_targets: Tensor) -> Tensor:
+    """CTC loss for each target (Graves et al. 2006).
 
-    targets: (B, L) unit ids; n_targets: (B,). Clips too short for their units count nothing.
+    log_probs: (B, T, V), targets: (B, L), n_frames and n_targets: (B,). Clips too short for their
+    targets count nothing, nor do clips without any.
     """
+    losses = functional.ctc_loss(
+        log_probs.float().transpose(0, 1),
+        targets,
+        n_frames,
+        n_targets,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )
+    return (losses * (n_targets > 0)).sum() / n_targets.sum().clamp(min=1)
 
-    def one(log_probs: Tensor) -> Tensor:
-        losses = functional.ctc_loss(
-            log_probs.float().transpose(0, 1),
-            targets,
-            encoded.n_frames,
-            n_targets,
-            blank=BLANK,
-            reduction="none",
-            zero_infinity=True,
-        )
-        return losses.sum() / n_targets.sum()
 
-    last = one(encoded.log_probs)
-    if not encoded.early_log_probs or early_weight == 0:
-        return last
-    early = torch.stack([one(log_probs) for log_probs in encoded.early_log_probs]).mean()
-    return (1 - early_weight) * last + early_weight * early
+def hearing_losses(
+    encoded: Encoded, batch: SpeechBatch, *, views: int = 1
+) -> tuple[Tensor, Tensor]:
+    """CTC loss of the units, and the mean one of the phones guessed by the middle blocks.
+
+    `views`: how often the batch's clips were encoded, one after the other along B.
+    """
+    device = encoded.log_probs.device
+
+    def loss(log_probs: Tensor, targets: Tensor, n_targets: Tensor) -> Tensor:
+        n_frames = encoded.n_frames * (log_probs.shape[1] // encoded.log_probs.shape[1])
+        targets, n_targets = targets.to(device), n_targets.to(device)
+        return ctc_loss(log_probs, targets.repeat(views, 1), n_frames, n_targets.repeat(views))
+
+    units = loss(encoded.log_probs, batch.targets, batch.n_targets)
+    middle = [loss(one, batch.phones, batch.n_phones) for one in encoded.phone_log_probs]
+    return units, torch.stack(middle).mean() if middle else units.new_zeros(())
+
+
+def consistency_loss(encoded: Encoded) -> Tensor:
+    """How far the posteriors of two views of the same clips are apart, a frame (Yao et al. 2024).
+
+    The views are the two halves of B; each is drawn towards the other as it stands.
+    """
+    one, two = encoded.log_probs.float().chunk(2)
+    n_frames = encoded.n_frames.chunk(2)[0]
+    inside = torch.arange(one.shape[1], device=one.device) < n_frames[:, None]
+
+    def towards(moved: Tensor, fixed: Tensor) -> Tensor:
+        fixed = fixed.detach()
+        return (fixed.exp() * (fixed - moved)).sum(-1)
+
+    apart = (towards(one, two) + towards(two, one)) / 2
+    return (apart * inside).sum() / inside.sum()
 
 
 def response_loss(

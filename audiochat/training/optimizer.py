@@ -94,5 +94,5 @@ def rate_at(share: float, config: OptimizerConfig) -> float:
     """The factor on the peak rates after `share` (0 to 1) of the run."""
     if share < config.warm_up_share:
         return max(share / config.warm_up_share, 1e-3)
-    after = min(1.0, (share - config.warm_up_share) / (1 - config.warm_up_share))
-    return config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * after))
+    left = min(1.0, max(0.0, 1 - share) / config.cool_down_share)
+    return config.floor + (1 - config.floor) * left

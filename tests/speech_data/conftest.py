@@ -7,6 +7,19 @@ import numpy as np
 import pytest
 
 from audiochat.audio import Waveform, write_wav
+from audiochat.errors import MissingPartError
+from audiochat.speech_data.flite import FliteVoice
+
+
+def _has_flite() -> bool:
+    try:
+        FliteVoice("kal16")
+    except MissingPartError:
+        return False
+    return True
+
+
+needs_flite = pytest.mark.skipif(not _has_flite(), reason="flite is not installed")
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,59 +14,38 @@ from audiochat.cli.train import main
 from audiochat.errors import DataError
 from audiochat.model.checkpoint import load_parts
 from audiochat.model.units import Units
+from audiochat.speech_data.augmentation import AugmentationConfig
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
-from audiochat.speech_data.synthesis import SpokenLine, plan_parts, synthesize_part
+from audiochat.training import curves
 from audiochat.training.batches import SpeechBatches
 from audiochat.training.config import CTC_RECIPES, OptimizerConfig
-from audiochat.training.ctc import CtcStage
 from audiochat.training.optimizer import orthogonalised, rate_at
 from audiochat.training.train import Run, RunSettings
-
-WORDS = ["red", "green", "blue", "seven", "music", "window", "water", "yellow", "paper", "orange"]
-LINES = [
-    SpokenLine(text, text, "made")
-    for text in (f"{a.title()} {b}." for a in WORDS[:5] for b in WORDS[5:9])
-]
-
-
-@pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty clips of two words."""
-    folder = tmp_path_factory.mktemp("speech")
-    (part,) = plan_parts(LINES, "espeak:en-us", 0.0045, folder=folder, seed=1)
-    synthesize_part(part)
-    return folder
-
-
-def stage(speech: Path, **changes: object) -> CtcStage:
-    from dataclasses import replace
-
-    recipe = replace(CTC_RECIPES["tiny"], **changes)  # type: ignore[arg-type]
-    sources = packed_folders(speech)
-    units = Units.trained([clip.spoken for clip in sources[0]], 60)
-    return CtcStage(recipe, sources, sources, units=units)
+from audiochat.training.word_errors import edit_distance, word_error_rate
+from tests.conftest import ROOT
+from tests.training.conftest import MakeStage
 
 
 @pytest.mark.slow
-def test_the_tiny_recipe_overfits_twenty_clips(speech: Path, tmp_path: Path) -> None:
-    rates = Run(stage(speech), RunSettings(tmp_path, steps=160)).run()
+def test_the_tiny_recipe_overfits_twenty_clips(stage: MakeStage, tmp_path: Path) -> None:
+    rates = Run(stage(), RunSettings(tmp_path, steps=160)).run()
     assert rates["made"] < 0.2
 
 
-def test_two_clips_are_overfit_quickly(speech: Path, tmp_path: Path) -> None:
-    small = stage(speech, batch_s=18.0)
+def test_two_clips_are_overfit_quickly(stage: MakeStage, tmp_path: Path) -> None:
+    small = stage(batch_s=18.0)
     first, _ = small.loss(0, 0.0)
     run = Run(small, RunSettings(tmp_path, steps=40))
     run.run()
     last, _ = small.loss(0, 1.0)
-    assert float(last) < 0.5 * float(first)
+    assert last.item() < 0.5 * first.item()
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(speech: Path, tmp_path: Path) -> None:
-    whole = Run(stage(speech), RunSettings(tmp_path / "whole", steps=6))
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(stage: MakeStage, tmp_path: Path) -> None:
+    whole = Run(stage(), RunSettings(tmp_path / "whole", steps=6))
     whole.run()
     settings = RunSettings(tmp_path / "cut", steps=6)
-    cut = Run(stage(speech), settings)
+    cut = Run(stage(), settings)
     original = cut.stage.loss
 
     def stopping(step: int, share: float):
@@ -74,7 +56,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(speech: Path, tmp_path:
     cut.stage.loss = stopping  # type: ignore[method-assign]
     cut.run()
     assert cut.progress.step == 3
-    resumed = Run(stage(speech), settings)
+    resumed = Run(stage(), settings)
     assert resumed.progress.step == 3
     resumed.run()
     for one, two in zip(
@@ -83,8 +65,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(speech: Path, tmp_path:
         torch.testing.assert_close(one, two)
 
 
-def test_a_loss_that_is_no_number_ends_with_a_sentence(speech: Path, tmp_path: Path) -> None:
-    broken = stage(speech)
+def test_a_loss_that_is_no_number_ends_with_a_sentence(stage: MakeStage, tmp_path: Path) -> None:
+    broken = stage()
     broken.loss = lambda step, share: (torch.tensor(float("nan"), requires_grad=True), {})  # type: ignore[method-assign,assignment]
     with pytest.raises(DataError, match="no finite loss"):
         Run(broken, RunSettings(tmp_path, steps=50)).run()
@@ -110,8 +92,6 @@ def test_batches_hold_what_fits_and_weigh_people_up(speech: Path) -> None:
 
 
 def test_human_clips_are_drawn_more_often(speech: Path) -> None:
-    from dataclasses import replace
-
     (source,) = packed_folders(speech)
     source.clips[0] = replace(source.clips[0], human=True)
     units = Units.trained([clip.spoken for clip in source], 60)
@@ -145,3 +125,110 @@ def test_the_command_packs_trains_and_writes_weights(speech: Path, tmp_path: Pat
     assert isinstance(packed_folders(speech)[0], PackedSpeech)
     assert parts.config.encoder == CTC_RECIPES["tiny"].encoder
     assert (tmp_path / "run" / "validation.csv").read_text().startswith("step,elapsed_s,made")
+
+
+def test_a_part_ends_early_and_the_next_one_goes_on(stage: MakeStage, tmp_path: Path) -> None:
+    part = RunSettings(tmp_path, steps=4, part_minutes=1e-6)
+    for step in range(1, 5):
+        run = Run(stage(), part)
+        run.run()
+        assert run.progress.step == step
+    assert run.share == 1
+    assert run.progress.audio_s > 0
+
+
+def test_the_average_of_the_weights_follows_them(stage: MakeStage, tmp_path: Path) -> None:
+    small = stage(batch_s=18.0)
+    run = Run(small, RunSettings(tmp_path, steps=30))
+    before = [p.clone() for p in small.modules.parameters()]
+    run.run()
+    own = [p.clone() for p in small.modules.parameters()]
+    with run.averaged():
+        average = [p.clone() for p in small.modules.parameters()]
+    assert all(torch.equal(p, q) for p, q in zip(own, small.modules.parameters(), strict=True))
+
+    def apart(one: list[torch.Tensor], two: list[torch.Tensor]) -> float:
+        return sum(float((p - q).square().sum()) for p, q in zip(one, two, strict=True))
+
+    assert 0 < apart(average, own) < apart(average, before)
+
+
+def test_training_goes_on_from_given_weights(stage: MakeStage, tmp_path: Path) -> None:
+    first = stage()
+    Run(first, RunSettings(tmp_path, steps=3)).run()
+    again = stage(start_from=first.modules)
+    for one, two in zip(first.modules.parameters(), again.modules.parameters(), strict=True):
+        assert torch.equal(one, two)
+    with pytest.raises(DataError, match="Choose the recipe"):
+        stage(start_from=first.modules, encoder=CTC_RECIPES["embedded"].encoder)
+
+
+def test_middle_blocks_learn_phones(stage: MakeStage, tmp_path: Path) -> None:
+    encoder = replace(CTC_RECIPES["tiny"].encoder, phones_every=1)
+    small = stage(encoder=encoder, phone_weight=0.5, batch_s=18.0)
+    _, first = small.loss(0, 0.0)
+    Run(small, RunSettings(tmp_path, steps=25)).run()
+    _, last = small.loss(0, 1.0)
+    assert last["phones_loss"] < 0.7 * first["phones_loss"]
+
+
+def test_two_views_are_drawn_together(stage: MakeStage) -> None:
+    augmentation = AugmentationConfig(mask_share=0.3)
+    alone = stage(augmentation=augmentation, augment_from=0.0, batch_s=18.0)
+    together = stage(augmentation=augmentation, augment_from=0.0, consistency=0.5, batch_s=18.0)
+    for views in (alone, together):
+        views.modules.eval()
+    loss, figures = together.loss(3, 0.5)
+    assert float(loss) > figures["units_loss"]
+    assert figures["audio_s"] == alone.loss(3, 0.5)[1]["audio_s"]
+
+
+def test_the_quick_word_error_rate_counts_as_jiwer_does() -> None:
+    import jiwer
+
+    pairs = [
+        ("The red window.", "the read window"),
+        ("It's seven, isn't it?", "its seven it"),
+        ("Blue", ""),
+        ("one two three four", "one three four five six"),
+    ]
+    plain = [(said.lower().strip(".?").replace(",", ""), heard) for said, heard in pairs]
+    expected = jiwer.wer([said for said, _ in plain], [heard for _, heard in plain])
+    assert word_error_rate(pairs) == pytest.approx(expected)
+    assert edit_distance("kitten", "sitting") == 3
+
+
+def test_the_curves_are_drawn(stage: MakeStage, tmp_path: Path) -> None:
+    Run(stage(), RunSettings(tmp_path, steps=20)).run()
+    assert list(curves.read(tmp_path / curves.TRAINING)["step"]) == [10, 20]
+    assert curves.plot(tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+_LEAN = """
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None
+from audiochat.cli.train import main
+sys.exit(main(sys.argv[1:]))
+"""
+_NOT_NEEDED = (
+    "transformers", "torchaudio", "gradio", "accelerate", "jiwer", "whisper_normalizer", "soxr",
+    "num2words", "espeakng_loader", "onnxruntime", "silero_vad", "sacrebleu", "TTS", "psutil",
+)  # fmt: skip
+
+
+def test_the_gpu_recipe_dry_runs_in_parts_with_few_packages(speech: Path, tmp_path: Path) -> None:
+    arguments = ["ctc", "--recipe", "gpu", "--minutes", "0.05", "--part-minutes", "0.03"]
+    arguments += ["--speech", str(speech), "--dev", str(speech), "--batch-s", "18"]
+    arguments += ["--out", str(tmp_path / "run"), "--weights", str(tmp_path / "weights")]
+    script = _LEAN.format(blocked=_NOT_NEEDED)
+    for calls in range(1, 9):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+        if (tmp_path / "weights").exists():
+            break
+        assert "run the command again to go on" in done.stdout
+    assert calls > 1
+    assert load_parts(tmp_path / "weights").config.encoder == CTC_RECIPES["gpu"].encoder

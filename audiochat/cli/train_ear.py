@@ -1,0 +1,112 @@
+"""`audiochat train ctc`: packed speech to a trained ear."""
+
+import argparse
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.speech_data.packed import PackedSpeech, packed_folders
+from audiochat.training import curves
+from audiochat.training.config import CTC_RECIPES, CtcRecipe
+
+if TYPE_CHECKING:
+    from audiochat.model.units import Units
+    from audiochat.training.processes import Processes
+
+
+def add_ctc(steps: Steps) -> None:
+    """Add `train ctc`."""
+    parser = add_step(steps, "ctc", _ctc, "train the encoder on packed speech")
+    parser.add_argument("--recipe", choices=sorted(CTC_RECIPES), default="embedded")
+    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
+    parser.add_argument("--dev", type=Path, nargs="*", default=[], help="packed, held out")
+    parser.add_argument("--noise", type=Path, help="folder of noises and room responses")
+    parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
+    parser.add_argument("--weights", type=Path, help="write the finished weights folder here")
+    add_length(parser, 60)
+    parser.add_argument("--batch-s", type=float, help="seconds of speech to a step")
+    parser.add_argument("--human-weight", type=float, help="draws of a human clip to one made")
+    parser.add_argument("--consistency", type=float, help="weight of two views' agreement")
+    parser.add_argument("--phone-weight", type=float, help="share of the phone losses")
+    parser.add_argument("--cool-down", type=float, help="share of the run that cools down")
+    parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
+    parser.add_argument("--device", default="cpu")
+
+
+def _ctc(options: argparse.Namespace) -> None:
+    from audiochat.model.checkpoint import TrainedParts, load_parts, save_parts
+    from audiochat.model.config import AudioChatLlamaConfig
+    from audiochat.training.ctc import CtcStage
+    from audiochat.training.processes import Processes
+    from audiochat.training.train import Run, RunSettings
+
+    recipe = _ctc_recipe(options)
+    processes = Processes(options.device)
+    speech = [source for folder in options.speech for source in packed_folders(folder)]
+    dev = [source for folder in options.dev for source in packed_folders(folder)]
+    begun = load_parts(options.start_from) if options.start_from else None
+    stage = CtcStage(
+        recipe,
+        speech,
+        dev,
+        units=begun.units if begun else _units(options.out, speech, recipe, processes),
+        noise_folder=options.noise,
+        device=processes.device,
+        start_from=begun.ear if begun else None,
+    )
+    hours = sum(source.hours for source in speech)
+    millions = sum(weights.numel() for weights in stage.modules.parameters()) / 1e6
+    if processes.rank == 0:
+        print(f"{hours:.1f} hours of speech, {millions:.2f} M parameters")
+    settings = RunSettings(options.out, options.minutes, options.steps, options.part_minutes)
+    run = Run(stage, settings, processes)
+    rates = run.run()
+    if processes.rank:
+        return
+    for name, rate in rates.items():
+        print(f"{name}: word error rate {rate:.3f}")
+    _print_speed(run.progress.audio_s * processes.count, run.progress.elapsed_s)
+    if find_spec("matplotlib"):
+        print(f"curves: {curves.plot(options.out)}")
+    else:
+        print(f"matplotlib is not installed: the curves stay in the CSV files of {options.out}")
+    if options.weights and ended(run.share, options.weights):
+        config = AudioChatLlamaConfig(encoder=recipe.encoder)
+        with run.averaged():
+            save_parts(TrainedParts(config, stage.units, stage.modules.cpu(), {}), options.weights)
+
+
+def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
+    recipe = CTC_RECIPES[options.recipe]
+    names = ("batch_s", "human_weight", "consistency", "phone_weight")
+    given = {name: getattr(options, name) for name in names}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if options.cool_down is None:
+        return recipe
+    optimizer = replace(recipe.optimizer, cool_down_share=options.cool_down)
+    return replace(recipe, optimizer=optimizer)
+
+
+def _units(
+    folder: Path, speech: list[PackedSpeech], recipe: CtcRecipe, processes: "Processes"
+) -> "Units":
+    """The run's units, learnt from its own speech when it begins."""
+    from audiochat.model.units import Units
+
+    path = folder / "units.json"
+    if processes.rank == 0 and not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = (clip.spoken for source in speech for clip in source)
+        Units.trained(texts, recipe.encoder.n_units).save(path)
+    processes.wait()
+    return Units.load(path)
+
+
+def _print_speed(audio_s: float, elapsed_s: float) -> None:
+    if elapsed_s:
+        print(
+            f"{audio_s / 3600:.2f} hours of speech in {elapsed_s / 60:.1f} minutes: "
+            f"{audio_s / elapsed_s:.0f} hours an hour"
+        )
