@@ -5,6 +5,7 @@ the chunk's end. Layers are those measured to be cheap on CPU: a linear front en
 positions, the depthwise convolution as a channels-last 2-D one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,8 @@ class Encoded:
     """(B, T, D)"""
     log_probs: Tensor
     """(B, T, V) log posteriors of the CTC units."""
-    early_log_probs: tuple[Tensor, ...]
-    """The same guessed after earlier blocks, for the intermediate CTC loss."""
+    phone_log_probs: tuple[Tensor, ...]
+    """(B, R·T, P) log posteriors of phones after earlier blocks, R to a frame."""
     n_frames: Tensor
     """(B,) frames that are not padding."""
 
@@ -81,17 +82,19 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
         """x: (B, T, D), mask: (B, 1, T, T) → (B, T, D)."""
-        batch, length, dim = x.shape
-        qkv = self.qkv(self.norm(x)).view(batch, length, 3, self.n_heads, dim // self.n_heads)
+        return self.attend(*self.project(x, tables), mask)
+
+    def project(self, x: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """x: (B, T, D) → rotated queries and keys, and values, each (B, heads, T, head_dim)."""
+        qkv = self.qkv(self.norm(x)).unflatten(-1, (3, self.n_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(
-            rotate(q, tables),
-            rotate(k, tables),
-            v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return rotate(q, tables), rotate(k, tables), v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What `project` made → (B, T, D); without a mask all queries see all keys."""
+        dropout = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 class Convolution(nn.Module):
@@ -109,11 +112,19 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, inside: Tensor, chunk: int) -> Tensor:
         """x: (B, T, D), inside: (B, T, 1) with 0 on padding → (B, T, D)."""
-        gated = functional.glu(self.gate(self.norm(x)), dim=-1) * inside
-        mixed = self._mix_chunks(gated, chunk) if chunk else self._mix(gated, self.reach)
+        gated = self.gated(x) * inside
+        mixed = self._mix_chunks(gated, chunk) if chunk else self.mix(gated, self.reach)
+        return self.leave(mixed)
+
+    def gated(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D), what the convolution itself sees."""
+        return functional.glu(self.gate(self.norm(x)), dim=-1)
+
+    def leave(self, mixed: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D), what follows the convolution itself."""
         return self.out(functional.silu(self.mid_norm(mixed)))
 
-    def _mix(self, x: Tensor, left: int) -> Tensor:
+    def mix(self, x: Tensor, left: int) -> Tensor:
         """Depthwise convolution along T, padded with `left` zeros before and `reach` after."""
         padded = functional.pad(x, (0, 0, left, self.reach))
         # (B, T, D) seen as (B, D, T, 1) is channels-last already: no copy.
@@ -124,7 +135,7 @@ class Convolution(nn.Module):
         n_chunks = -(-length // chunk)
         padded = functional.pad(x, (0, 0, self.reach, n_chunks * chunk - length))
         pieces = padded.unfold(1, chunk + self.reach, chunk).permute(0, 1, 3, 2)
-        mixed = self._mix(pieces.reshape(batch * n_chunks, chunk + self.reach, dim), 0)
+        mixed = self.mix(pieces.reshape(batch * n_chunks, chunk + self.reach, dim), 0)
         return mixed.reshape(batch, n_chunks * chunk, dim)[:, :length]
 
 
@@ -156,11 +167,46 @@ class ConformerBlock(nn.Module):
         self, x: Tensor, mask: Tensor, tables: tuple[Tensor, Tensor], inside: Tensor, chunk: int
     ) -> Tensor:
         """x: (B, T, D) → (B, T, D)."""
+        return self.around(
+            x,
+            lambda x: self.attention(x, mask, tables),
+            lambda x: self.convolution(x, inside, chunk),
+        )
+
+    def around(
+        self, x: Tensor, attend: Callable[[Tensor], Tensor], convolve: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """The block with its two layers that see other frames given: (B, T, D) → (B, T, D)."""
         x = x + 0.5 * self.dropout(self.before(x))
-        x = x + self.dropout(self.attention(x, mask, tables))
-        x = x + self.dropout(self.convolution(x, inside, chunk))
+        x = x + self.dropout(attend(x))
+        x = x + self.dropout(convolve(x))
         x = x + 0.5 * self.dropout(self.after(x))
         return self.norm(x)
+
+
+class FrontEnd(nn.Module):
+    """A stack of feature frames to one encoder frame.
+
+    Two local layers share their weights along the stack, so that a sound is learnt once, wherever
+    in the stack it lies. They see one stack each: nothing has to be kept between stacks.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        """Sizes from `config`."""
+        super().__init__()
+        first, second = config.front_dims
+        n_first = (config.stack + 2 * config.stack_margin - 4) // 2 + 1
+        n_second = (n_first - 3) // 2 + 1
+        self.first = nn.Linear(4 * config.n_mels, first)
+        self.second = nn.Linear(3 * first, second)
+        self.out = nn.Linear(n_second * second, config.dim)
+        self.norm = nn.LayerNorm(config.dim)
+
+    def forward(self, stacks: Tensor) -> Tensor:
+        """stacks: (B, T, stack + 2 margins, F) → (B, T, D)."""
+        x = functional.silu(self.first(stacks.unfold(2, 4, 2).flatten(3)))
+        x = functional.silu(self.second(x.unfold(2, 3, 2).flatten(3)))
+        return self.norm(self.out(x.flatten(2)))
 
 
 class Conformer(nn.Module):
@@ -170,25 +216,26 @@ class Conformer(nn.Module):
         """Sizes from `config`."""
         super().__init__()
         self.config = config
-        seen = config.stack + 2 * config.stack_margin
-        self.front = nn.Sequential(
-            nn.Linear(seen * config.n_mels, 2 * config.dim),
-            nn.SiLU(),
-            nn.Linear(2 * config.dim, config.dim),
-            nn.LayerNorm(config.dim),
-        )
+        self.front = FrontEnd(config)
         self.blocks = nn.ModuleList(ConformerBlock(config) for _ in range(config.n_layers))
         self.head = nn.Linear(config.dim, config.n_units)
-        self.condition = nn.Linear(config.n_units, config.dim)
+        if config.phones_every:
+            n_guesses = config.phones_a_frame * config.n_phones
+            self.phones = nn.Linear(config.dim, n_guesses)
+            self.condition = nn.Linear(n_guesses, config.dim)
 
     def stacked(self, features: Tensor) -> Tensor:
-        """features: (B, T', F) → (B, ⌈T'/stack⌉, (stack + 2 margins)·F), zeros past the end."""
+        """features: (B, T', F) → (B, ⌈T'/stack⌉, stack + 2 margins, F), zeros past the end."""
         config = self.config
         length = -(-features.shape[1] // config.stack)
         tail = length * config.stack - features.shape[1] + config.stack_margin
-        padded = functional.pad(features, (0, 0, config.stack_margin, tail))
+        return self.windows(functional.pad(features, (0, 0, config.stack_margin, tail)))
+
+    def windows(self, padded: Tensor) -> Tensor:
+        """padded: (B, T·stack + 2 margins, F) → (B, T, stack + 2 margins, F)."""
+        config = self.config
         windows = padded.unfold(1, config.stack + 2 * config.stack_margin, config.stack)
-        return windows.transpose(2, 3).flatten(2)
+        return windows.transpose(2, 3)
 
     def forward(
         self,
@@ -204,12 +251,25 @@ class Conformer(nn.Module):
         inside = (positions < n_frames[:, None])[..., None].to(x.dtype)
         mask = attention_mask(n_frames, length, context)
         tables = rotary_tables(positions, self.config.dim // self.config.n_heads)
-        early = []
-        every = self.config.self_condition_every
+        return self.encode(
+            x, n_frames, lambda block, x: block(x, mask, tables, inside, context.chunk)
+        )
+
+    def encode(
+        self, x: Tensor, n_frames: Tensor, run: Callable[[nn.Module, Tensor], Tensor]
+    ) -> Encoded:
+        """The front's frames (B, T, D) through all blocks, each by `run`, and the heads."""
+        guesses = []
+        every = self.config.phones_every
         for depth, block in enumerate(self.blocks, start=1):
-            x = block(x, mask, tables, inside, context.chunk)
+            x = run(block, x)
             if every and depth % every == 0 and depth < len(self.blocks):
-                logits = self.head(x)
-                early.append(logits.log_softmax(-1))
-                x = x + self.condition(logits.softmax(-1))
-        return Encoded(x, self.head(x).log_softmax(-1), tuple(early), n_frames)
+                log_probs = self.guess_phones(x)
+                guesses.append(log_probs.flatten(1, 2))
+                x = x + self.condition(log_probs.exp().flatten(2))
+        return Encoded(x, self.head(x).log_softmax(-1), tuple(guesses), n_frames)
+
+    def guess_phones(self, x: Tensor) -> Tensor:
+        """x: (B, T, D) → log posteriors (B, T, R, P)."""
+        logits: Tensor = self.phones(x).unflatten(-1, (self.config.phones_a_frame, -1))
+        return logits.log_softmax(-1)

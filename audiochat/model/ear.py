@@ -70,10 +70,12 @@ def as_batch(
 
 
 @torch.inference_mode()
-def listen(ear: Ear, units: Units, waveforms: Sequence[Waveform]) -> list[Hearing]:
+def listen(
+    ear: Ear, units: Units, waveforms: Sequence[Waveform], context: Context = WHOLE_CLIP
+) -> list[Hearing]:
     """Hear several clips in one batch; the result is that of hearing each alone."""
     device = ear.encoder.head.weight.device
-    encoded = ear(*as_batch(waveforms, device))
+    encoded = ear(*as_batch(waveforms, device), context)
     hearings = []
     for row, count in enumerate(encoded.n_frames.tolist()):
         log_probs = encoded.log_probs[row, :count].float().cpu()
