@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,16 @@ from tqdm import tqdm
 from audiochat import load
 from audiochat.cli.options import check_output
 from audiochat.errors import ModelError
-from audiochat.evaluation import asr, chat
+from audiochat.evaluation import asr, chat, streamed
 from audiochat.evaluation.arms import ARMS, TEXT, Setting, ask_all
 from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
 from audiochat.evaluation.peers import PEERS
 from audiochat.evaluation.provenance import write_json
+from audiochat.model.alignment import Read
+from audiochat.model.audio_chat_llama import AudioChatLlama, weights_folder
+from audiochat.model.beam_search import BeamSearch
+from audiochat.model.ngram import FILE_NAME, FOLDER_NAME, Ngrams
+from audiochat.model.streaming import stream_context
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 
@@ -28,6 +35,16 @@ def build_parser() -> argparse.ArgumentParser:
     tasks = whole.add_subparsers(dest="task", required=True)
     hearing = tasks.add_parser("asr", help="word error rates", description=asr.__doc__)
     _add_shared(hearing)
+    hearing.add_argument(
+        "--streaming",
+        type=_chunks,
+        nargs="?",
+        const=(1280,),
+        metavar="CHUNK_MS,...",
+        help="again while they are spoken, in chunks of so many milliseconds (1280)",
+    )
+    hearing.add_argument("--beam", action="store_true", help="read by beam search, greedily beside")
+    hearing.add_argument("--lm", type=Path, metavar="FOLDER", help="the n-gram model for --beam")
     hearing.add_argument("--peer", choices=PEERS, help="another recogniser on the same clips")
     answering = tasks.add_parser("chat", help="answers by voice", description=chat.__doc__)
     _add_shared(answering)
@@ -43,6 +60,8 @@ def main(argv: list[str]) -> int:
     options = reader.parse_args(argv)
     if (options.snr is None) != (options.noise is None):
         reader.error("--snr and --noise go together")
+    if options.task == "asr" and options.lm and not options.beam:
+        reader.error("--lm goes with --beam")
     check_output(options.json)
     clips = read_clips(options.manifest, options.audio_root, options.limit)
     for problem in clips.problems:
@@ -61,10 +80,13 @@ def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
     def hear(clips: tuple[Clip, ...]) -> list[asr.HeardClip]:
         return asr.hear_all(lambda waveform: model.hear(waveform).text, clips)
 
-    found = asr.report(hear(clips.clips), len(clips.problems))
+    greedy = _use_beam(options, model, hear, clips) if options.beam else {}
+    whole = hear(clips.clips)
+    found = asr.report(whole, len(clips.problems)) | greedy
     _print_rates("overall", found["overall"])
     for name, figures in found["sets"].items():
         _print_rates(f"  {name}", figures)
+    found["streaming"] = _hear_streamed(model, options.streaming or (), whole)
     found["noise"], found["peers"] = {}, {}
     for snr_db in options.snr or ():
         noisy = with_noise(clips.clips, options.noise, snr_db)
@@ -73,6 +95,51 @@ def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
     if peer is not None:
         found["peers"][options.peer] = asr.summary(asr.hear_all(peer, clips.clips))
         _print_rates(options.peer, found["peers"][options.peer])
+    return found
+
+
+def _use_beam(
+    options: argparse.Namespace,
+    model: AudioChatLlama,
+    hear: Callable[[tuple[Clip, ...]], list[asr.HeardClip]],
+    clips: ClipSet,
+) -> dict[str, Any]:
+    """Hear the clips greedily, for comparison, then make the model read by beam search."""
+    read = _beam_reader(options, model)
+    figures = asr.summary(hear(clips.clips), len(clips.problems))
+    _print_rates("greedy", figures)
+    model.close()  # forget the greedy hearings
+    model.read = read
+    return {"greedy": figures}
+
+
+def _beam_reader(options: argparse.Namespace, model: AudioChatLlama) -> Read:
+    """A beam search with the n-gram model given, or with the one beside the weights."""
+    path = (options.lm or weights_folder(options.model) / FOLDER_NAME) / FILE_NAME
+    if options.lm or path.is_file():
+        return BeamSearch(model.parts.units, Ngrams.load(path)).read
+    print(
+        f"There is no n-gram model {path}: the beam search goes by sound alone. Make one with "
+        "`python -m audiochat train lm`.",
+        file=sys.stderr,
+    )
+    return BeamSearch(model.parts.units, None).read
+
+
+def _hear_streamed(
+    model: AudioChatLlama, chunks_ms: Sequence[int], whole: Sequence[asr.HeardClip]
+) -> dict[str, Any]:
+    """Hear the clips again in chunks of each length, and print what that costs and saves."""
+    found = {}
+    for chunk_ms in chunks_ms:
+        context = stream_context(model.parts.config.encoder, chunk_ms)
+        begin = partial(model.hear_while_speaking, context)
+        rows = streamed.hear_streamed(begin, [row.clip for row in whole], model.read)
+        figures = streamed.report(rows, whole)
+        _print_streamed(f"streaming, {chunk_ms} ms", figures)
+        for name, part in figures["sets"].items():
+            _print_streamed(f"  {name}", part)
+        found[str(chunk_ms)] = figures
     return found
 
 
@@ -128,6 +195,17 @@ def _print_rates(name: str, figures: dict[str, Any]) -> None:
     )
 
 
+def _print_streamed(name: str, figures: dict[str, Any]) -> None:
+    _print_rates(name, figures)
+    low, high = figures["wer_cost_ci95"]
+    tail = figures["tail_ms"]
+    print(
+        f"{'':<28} WER {figures['wer_cost']:+.3f} ({low:+.3f} to {high:+.3f}) beside the whole "
+        f"clip; left to do at the end {tail['median']:.0f} ms, p95 {tail['p95']:.0f} ms",
+        flush=True,
+    )
+
+
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     """Add the options that both tasks take."""
     parser.add_argument("--manifest", type=Path, required=True, help="JSON lines with audio, text")
@@ -151,6 +229,10 @@ def _arms(value: str) -> tuple[str, ...]:
 
 def _ratios(value: str) -> tuple[float, ...]:
     return tuple(float(ratio) for ratio in value.split(","))
+
+
+def _chunks(value: str) -> tuple[int, ...]:
+    return tuple(_positive(one) for one in value.split(","))
 
 
 def _positive(value: str) -> int:

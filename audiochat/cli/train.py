@@ -2,24 +2,26 @@
 
 import argparse
 import logging
-from collections.abc import Callable
+import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from audiochat.cli.options import show_progress
+from audiochat.cli.train_ear import add_ctc
+from audiochat.cli.train_lm import add_lm
+from audiochat.cli.training_run import Steps, add_length, add_step, ended
 from audiochat.errors import DataError
-from audiochat.speech_data.manifest import Manifest, read_manifest
+from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
 from audiochat.speech_data.packed import pack_manifest, packed_folders
-from audiochat.speech_data.spoken_form import spoken_form, tidy
-from audiochat.training.config import CTC_RECIPES, AlignRecipe
+from audiochat.speech_data.phones import pronounce
+from audiochat.training.config import AlignRecipe
 
 if TYPE_CHECKING:
     from audiochat.model.torch_engine import TorchLanguageModel
-
-Steps: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+    from audiochat.speech_data.synthesis import PartReport
 
 
 def main(argv: list[str]) -> int:
@@ -36,22 +38,15 @@ def build_parser() -> argparse.ArgumentParser:
     steps = parser.add_subparsers(required=True, metavar="STEP")
     _add_pack(steps)
     _add_synthesize(steps)
-    _add_ctc(steps)
+    add_ctc(steps)
+    add_lm(steps)
     _add_responses(steps)
     _add_align(steps)
     return parser
 
 
-def _step(
-    steps: Steps, name: str, function: Callable[[argparse.Namespace], None], help_text: str
-) -> argparse.ArgumentParser:
-    parser = steps.add_parser(name, help=help_text, description=help_text)
-    parser.set_defaults(step=function)
-    return parser
-
-
 def _add_pack(steps: Steps) -> None:
-    parser = _step(steps, "pack", _pack, "decode a manifest's clips once, for fast reading")
+    parser = add_step(steps, "pack", _pack, "decode a manifest's clips once, for fast reading")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--audio-root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -60,10 +55,7 @@ def _add_pack(steps: Steps) -> None:
 
 def _pack(options: argparse.Namespace) -> None:
     manifest = read_manifest(options.manifest, options.audio_root)
-    lines = tuple(
-        line if line.spoken != line.text else replace(line, spoken=spoken_form(tidy(line.text)))
-        for line in manifest.lines
-    )
+    lines = tuple(_pronounced(line) for line in manifest.lines)
     name = str(options.manifest)
     packed = pack_manifest(
         Manifest(lines, manifest.problems), options.out, name=name, workers=options.workers
@@ -74,97 +66,96 @@ def _pack(options: argparse.Namespace) -> None:
     print(f"{len(lines) - skipped + len(manifest.problems)} clips packed, {skipped} skipped")
 
 
+def _pronounced(line: ManifestLine) -> ManifestLine:
+    """The line with its spoken form, made if it was not given, and its phones."""
+    from audiochat.speech_data.spoken_form import spoken_form, tidy
+
+    said = line.spoken if line.spoken != line.text else spoken_form(tidy(line.text))
+    phones = line.extra.get("phones") or pronounce(said)
+    return replace(line, spoken=said, extra={**line.extra, "phones": phones})
+
+
 def _add_synthesize(steps: Steps) -> None:
-    parser = _step(steps, "synthesize", _synthesize, "make speech from text lines")
+    parser = add_step(steps, "synthesize", _synthesize, "make speech from text lines")
     parser.add_argument("--text", type=Path, nargs="+", required=True, help="JSONL, also .gz")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="gone on with if begun")
     parser.add_argument(
         "--hours",
         nargs="+",
         required=True,
         metavar="ENGINE=HOURS",
-        help="espeak, kal16, kal, slt, awb; e.g. espeak=20 kal16=8",
+        help="espeak, kal16, kal, slt, awb, coqui:FOLDER; e.g. espeak=20 kal16=8",
     )
-    parser.add_argument("--cap", type=int, default=16_000, help="most lines from one file")
+    parser.add_argument(
+        "--cap",
+        nargs="+",
+        default=["16000"],
+        metavar="[FILE=]LINES",
+        help="most lines from one file, and from some by name; e.g. 50000 gsm8k_train=1500",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
 
 
 def _synthesize(options: argparse.Namespace) -> None:
-    from audiochat.speech_data.synthesis import plan_parts, read_text_lines, synthesize
+    from audiochat.speech_data.speakers import held_out
+    from audiochat.speech_data.synthesis import plan_parts, synthesize
+    from audiochat.speech_data.text_lines import read_text_lines
 
-    lines = read_text_lines(options.text, cap=options.cap, seed=options.seed)
+    caps = dict(_named_number(one, "--cap", "gsm8k_train=1500") for one in options.cap)
+    cap = caps.pop("", None)
+    lines = read_text_lines(
+        options.text,
+        cap=None if cap is None else int(cap),
+        caps={name: int(most) for name, most in caps.items()},
+        seed=options.seed,
+    )
     parts = []
     for pair in options.hours:
-        engine, _, hours = pair.partition("=")
-        try:
-            wanted = float(hours)
-        except ValueError as error:
-            raise DataError(
-                f"--hours takes ENGINE=HOURS, as in espeak=20; got {pair!r}."
-            ) from error
-        parts += plan_parts(lines, engine, wanted, folder=options.out, seed=options.seed)
+        engine, hours = _named_number(pair, "--hours", "espeak=20")
+        parts += plan_parts(lines, engine, hours, folder=options.out, seed=options.seed)
+        if held_out(engine):
+            logging.warning("%s is kept for tests: never train on what it says.", engine)
     bar = tqdm(total=len(parts), unit="part")
-    failures = 0
-    for _, failed in synthesize(parts, workers=options.workers):
-        failures += failed
-        bar.update()
-    print(f"{len(parts)} parts made; {failures} lines no voice could say")
+    reports = []
+    try:
+        for _, report in synthesize(parts, workers=options.workers):
+            reports.append(report)
+            bar.update()
+    finally:
+        bar.close()
+        print(_summary(reports, len(parts)))
 
 
-def _add_ctc(steps: Steps) -> None:
-    parser = _step(steps, "ctc", _ctc, "train the encoder on packed speech")
-    parser.add_argument("--recipe", choices=sorted(CTC_RECIPES), default="embedded")
-    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
-    parser.add_argument("--dev", type=Path, nargs="*", default=[], help="packed, held out")
-    parser.add_argument("--noise", type=Path, help="folder of noises and room responses")
-    parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
-    parser.add_argument("--weights", type=Path, help="write the finished weights folder here")
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--steps", type=int, help="instead of --minutes")
-    parser.add_argument("--batch-s", type=float, help="seconds of speech to a step")
-    parser.add_argument("--human-weight", type=float, help="draws of a human clip to one made")
-    parser.add_argument("--device", default="cpu")
+def _named_number(pair: str, flag: str, example: str) -> tuple[str, float]:
+    """NAME=NUMBER as both; the number alone has the name ""."""
+    name, _, number = pair.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < math.inf:
+        raise DataError(f"{flag} takes numbers over 0, as in {example}; got {pair!r}.")
+    return name, value
 
 
-def _ctc(options: argparse.Namespace) -> None:
-    from audiochat.model.checkpoint import TrainedParts, save_parts
-    from audiochat.model.config import AudioChatLlamaConfig
-    from audiochat.model.units import Units
-    from audiochat.training.ctc import CtcStage
-    from audiochat.training.train import Run, RunSettings
-
-    recipe = CTC_RECIPES[options.recipe]
-    given = {"batch_s": options.batch_s, "human_weight": options.human_weight}
-    recipe = replace(recipe, **{name: value for name, value in given.items() if value})
-    speech = [source for folder in options.speech for source in packed_folders(folder)]
-    dev = [source for folder in options.dev for source in packed_folders(folder)]
-    options.out.mkdir(parents=True, exist_ok=True)
-    units_file = options.out / "units.json"
-    if not units_file.exists():
-        texts = (clip.spoken for source in speech for clip in source)
-        Units.trained(texts, recipe.encoder.n_units).save(units_file)
-    stage = CtcStage(
-        recipe,
-        speech,
-        dev,
-        units=Units.load(units_file),
-        noise_folder=options.noise,
-        device=options.device,
-    )
-    hours = sum(source.hours for source in speech)
-    millions = sum(weights.numel() for weights in stage.modules.parameters()) / 1e6
-    print(f"{hours:.1f} hours of speech, {millions:.2f} M parameters")
-    run = Run(stage, RunSettings(options.out, minutes=options.minutes, steps=options.steps))
-    for name, rate in run.run().items():
-        print(f"{name}: word error rate {rate:.3f}")
-    if options.weights and _ended(run.share, options.weights):
-        config = AudioChatLlamaConfig(encoder=recipe.encoder)
-        save_parts(TrainedParts(config, stage.units, stage.modules.cpu(), {}), options.weights)
+def _summary(reports: list["PartReport"], planned: int) -> str:
+    """What was made, how fast, and what to do about the rest."""
+    before = sum(report.made_before for report in reports)
+    hours = sum(report.audio_s for report in reports) / 3600
+    failed = sum(report.failed for report in reports)
+    said = f"{len(reports)} of {planned} parts made ({before} before), {hours:.2f} hours; "
+    said += f"{failed} lines no voice could say"
+    new = [report for report in reports if not report.made_before]
+    if cpu_s := sum(report.cpu_s for report in new):
+        said += f"; {sum(report.audio_s for report in new) / cpu_s:.0f} times real time a core"
+    if len(reports) < planned:
+        said += "\nStopped: the parts at work are lost; run the same command to go on."
+    return said
 
 
 def _add_responses(steps: Steps) -> None:
-    parser = _step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
+    parser = add_step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--out", type=Path, required=True, help="JSONL, continued if begun")
     parser.add_argument("--count", type=int, default=1000)
@@ -204,7 +195,7 @@ def _torch_llm(llm: str, device: str) -> "TorchLanguageModel":
 
 
 def _add_align(steps: Steps) -> None:
-    parser = _step(steps, "align", _align, "train a connector through the frozen LLM")
+    parser = add_step(steps, "align", _align, "train a connector through the frozen LLM")
     parser.add_argument(
         "--weights", type=Path, required=True, help="the ear; the result goes there"
     )
@@ -212,8 +203,7 @@ def _add_align(steps: Steps) -> None:
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--responses", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
-    parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--steps", type=int, help="instead of --minutes")
+    add_length(parser, 20)
     _add_llm(parser)
 
 
@@ -236,15 +226,10 @@ def _align(options: argparse.Namespace) -> None:
     stage = AlignStage(
         recipe, parts, lm, speech=speech, responses=read_responses(options.responses)
     )
-    run = Run(stage, RunSettings(options.out, minutes=options.minutes, steps=options.steps))
+    settings = RunSettings(options.out, options.minutes, options.steps, options.part_minutes)
+    run = Run(stage, settings)
     for name, value in run.run().items():
         print(f"{name} {value:.3f}")
-    if _ended(run.share, options.weights):
-        save_parts(parts, options.weights)
-
-
-def _ended(share: float, weights: Path) -> bool:
-    """Whether the run got to its end; a stopped one is not annealed, so it writes no weights."""
-    if share < 1:
-        print(f"stopped at {share:.0%}; run the command again to go on, {weights} is as it was")
-    return share >= 1
+    if ended(run.share, options.weights):
+        with run.averaged():
+            save_parts(parts, options.weights)

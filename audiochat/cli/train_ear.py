@@ -30,6 +30,7 @@ def add_ctc(steps: Steps) -> None:
     parser.add_argument("--human-weight", type=float, help="draws of a human clip to one made")
     parser.add_argument("--consistency", type=float, help="weight of two views' agreement")
     parser.add_argument("--phone-weight", type=float, help="share of the phone losses")
+    parser.add_argument("--augment-from", type=float, help="share of the run left unchanged")
     parser.add_argument("--cool-down", type=float, help="share of the run that cools down")
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu")
@@ -80,7 +81,7 @@ def _ctc(options: argparse.Namespace) -> None:
 
 def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
     recipe = CTC_RECIPES[options.recipe]
-    names = ("batch_s", "human_weight", "consistency", "phone_weight")
+    names = ("batch_s", "human_weight", "consistency", "phone_weight", "augment_from")
     given = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if options.cool_down is None:

@@ -1,6 +1,8 @@
 """From CTC posteriors to words: greedy reading with confidences, and forced alignment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,10 +21,18 @@ class HeardWord:
     last_frame: int
     """Encoder frames of its first and last unit."""
 
+    def start_s(self, frame_s: float) -> float:
+        """Seconds from the clip's start to the word's, from the length of an encoder frame."""
+        return self.first_frame * frame_s
+
+    def end_s(self, frame_s: float) -> float:
+        """Seconds from the clip's start to the end of the word's last frame."""
+        return (self.last_frame + 1) * frame_s
+
 
 @dataclass(frozen=True)
 class Reading:
-    """The greedy reading of one clip."""
+    """What one clip says, by whatever search."""
 
     text: str
     words: tuple[HeardWord, ...]
@@ -30,6 +40,12 @@ class Reading:
     """Geometric mean of all units' posteriors; 0 when nothing was heard."""
     frames: tuple[int, ...]
     """The frame where each unit peaks."""
+    units: tuple[int, ...] = ()
+    """The units read, one to each of `frames`."""
+
+
+Read: TypeAlias = Callable[[Tensor], Reading]
+"""(T, V) log posteriors of one clip to its reading."""
 
 
 def greedy_units(log_probs: Tensor) -> list[tuple[int, int, float]]:
@@ -49,7 +65,24 @@ def greedy_units(log_probs: Tensor) -> list[tuple[int, int, float]]:
 
 def read_greedily(log_probs: Tensor, units: Units) -> Reading:
     """log_probs: (T, V) of one clip → its text, words and confidences."""
-    found = greedy_units(log_probs)
+    return _reading(greedy_units(log_probs), units)
+
+
+def read_units(log_probs: Tensor, chosen: list[int], units: Units) -> Reading:
+    """The reading of units that a search chose from `log_probs` (T, V), by their alignment.
+
+    A word's confidence is what the sound alone gives its units, whatever else chose them.
+    """
+    spans = forced_alignment(log_probs, chosen)
+    assert spans is not None, "a search chose more units than there are frames"
+    found = []
+    for unit, (first, last) in zip(chosen, spans, strict=True):
+        value, offset = log_probs[first : last + 1, unit].max(0)
+        found.append((unit, first + int(offset), float(value)))
+    return _reading(found, units)
+
+
+def _reading(found: list[tuple[int, int, float]], units: Units) -> Reading:
     groups: list[list[tuple[int, int, float]]] = []
     for item in found:
         if not groups or units.starts_word(item[0]):
@@ -69,6 +102,7 @@ def read_greedily(log_probs: Tensor, units: Units) -> Reading:
         words=words,
         confidence=_mean_probability(found),
         frames=tuple(frame for _, frame, _ in found),
+        units=tuple(unit for unit, _, _ in found),
     )
 
 
@@ -92,28 +126,32 @@ def forced_alignment(log_probs: Tensor, targets: list[int]) -> list[tuple[int, i
         return []
     states = torch.full((2 * len(targets) + 1,), BLANK, device=log_probs.device)
     states[1::2] = torch.tensor(targets, device=log_probs.device)
-    may_skip = torch.zeros(len(states), dtype=torch.bool, device=log_probs.device)
-    may_skip[3::2] = states[3::2] != states[1:-2:2]
-    score = log_probs.new_full((len(states),), -torch.inf)
-    score[:2] = log_probs[0, states[:2]]
+    # A blank between two units may be skipped, but not between equal ones.
+    skip = log_probs.new_full((len(states),), -torch.inf)
+    skip[3::2] = skip[3::2].masked_fill(states[3::2] != states[1:-2:2], 0.0)
+    emitted = log_probs[:, states]
+    # Two states that no path is in come first, so that every state has two before it.
+    score = log_probs.new_full((len(states) + 2,), -torch.inf)
+    score[2:4] = emitted[0, :2]
     came_from = []
-    for frame in log_probs[1:]:
-        one = torch.nn.functional.pad(score[:-1], (1, 0), value=-torch.inf)
-        two = torch.nn.functional.pad(score[:-2], (2, 0), value=-torch.inf)
-        two = two.masked_fill(~may_skip, -torch.inf)
-        score, step = torch.stack([score, one, two]).max(0)
-        score = score + frame[states]
+    for here in emitted[1:]:
+        best, step = torch.stack((score[2:], score[1:-1], score[:-2] + skip)).max(0)
+        score[2:] = best + here
         came_from.append(step)
     state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
-    if score[state] == -torch.inf:
+    if score[2 + state] == -torch.inf:
         return None
-    path = [state]
-    for step in reversed(came_from):
-        state -= int(step[state])
-        path.append(state)
-    path.reverse()
-    spans: list[tuple[int, int]] = []
-    for index in range(len(targets)):
-        frames = [frame for frame, at in enumerate(path) if at == 2 * index + 1]
-        spans.append((frames[0], frames[-1]))
-    return spans
+    return _spans(state, [step.tolist() for step in came_from], len(targets))
+
+
+def _spans(state: int, came_from: list[list[int]], n_targets: int) -> list[tuple[int, int]]:
+    """Follow the best path back from its last state: first and last frame of each target."""
+    first, last = [0] * n_targets, [-1] * n_targets
+    for frame in range(len(came_from), -1, -1):
+        target, is_unit = divmod(state, 2)
+        if is_unit:
+            first[target] = frame
+            last[target] = max(last[target], frame)
+        if frame:
+            state -= came_from[frame - 1][state]
+    return list(zip(first, last, strict=True))

@@ -16,14 +16,17 @@ import torch
 from audiochat.audio import SAMPLE_RATE, Waveform, decode
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ModelError
+from audiochat.model.alignment import Read
 from audiochat.model.audio_embeds import audio_embeds
 from audiochat.model.checkpoint import TrainedParts, load_parts
+from audiochat.model.conformer import Context
 from audiochat.model.ear import Hearing, listen
 from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.generate import Token, generate
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prefix_store import PrefixStore
 from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.model.streaming import STREAM_CONTEXT, StreamedHearing
 from audiochat.sampling import Sampling
 
 Arm = Literal["hybrid", "end_to_end", "cascade"]
@@ -83,16 +86,29 @@ class AudioChatLlama:
                     f"The connector was trained for an LLM of width {config.llm_dim}, this one has "
                     f"{lm.hidden_dim}: take the LLM named in the weights' config.json."
                 )
+        self.read: Read | None = None  # a search other than the greedy one
         self._hearings: dict[str, Hearing] = {}
         self._lock = Lock()
         self._store = PrefixStore(MAX_STORE_BYTES)
 
-    def hear(self, waveform: Waveform) -> Hearing:
-        """What the ear makes of a recording; kept, so a second call costs nothing."""
+    def hear_while_speaking(self, context: Context = STREAM_CONTEXT) -> StreamedHearing:
+        """A recording of which nothing has been heard yet; `hear` takes it when it is over."""
+        return StreamedHearing.begin(self.parts.ear, self.parts.units, context)
+
+    def hear(self, waveform: Waveform, streamed: StreamedHearing | None = None) -> Hearing:
+        """What the ear makes of a recording; kept, so a second call costs nothing.
+
+        With `streamed`, which has heard the beginning of it, only the rest is left to encode.
+        """
         with self._lock:
             hearing = self._hearings.pop(waveform.digest, None)
             if hearing is None:
-                hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
+                if streamed is not None:
+                    hearing = streamed.completed(waveform)
+                else:
+                    hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
+                if self.read:
+                    hearing = replace(hearing, reading=self.read(hearing.log_probs))
             self._hearings[waveform.digest] = hearing  # now the newest
             while len(self._hearings) > MAX_HEARINGS:
                 del self._hearings[next(iter(self._hearings))]
@@ -254,7 +270,7 @@ def load(
     Raises:
         ModelError: the weights or the LLM cannot be had.
     """
-    parts = load_parts(_weights_folder(name))
+    parts = load_parts(weights_folder(name))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parts.ear.to(device)
     llm = parts.config.llm
@@ -268,7 +284,8 @@ def load(
     return AudioChatLlama(parts, lm, arm=arm)
 
 
-def _weights_folder(name: str) -> Path:
+def weights_folder(name: str) -> Path:
+    """Where "embedded" or a folder of trained weights lies."""
     if name != "embedded":
         folder = Path(name)
         if folder.is_dir():

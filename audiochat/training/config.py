@@ -116,5 +116,5 @@ CTC_RECIPES = {
     ),
 }
 """By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights on a
-laptop, `gpu` larger ones in a quarter of an hour on one data-centre GPU, `paper` has the published sizes
-(facts gathered second-hand) for MLS-sized data."""
+laptop, `gpu` larger ones in a quarter of an hour on one data-centre GPU, `paper` has the published
+sizes (facts gathered second-hand) for MLS-sized data."""

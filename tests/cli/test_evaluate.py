@@ -54,14 +54,32 @@ def test_hearing_is_measured(
     noise = ["--snr", "20,0", "--noise", str(spoken / "noise")]
     assert main(["evaluate", "asr", *arguments(spoken, out), *noise]) == 0
     found = json.loads(out.read_text())
-    assert set(found) - STAMP == {"overall", "sets", "groups", "noise", "peers", "rows"}
+    assert set(found) - STAMP == {
+        *("overall", "sets", "groups", "streaming", "noise", "peers", "rows")
+    }
     assert found["overall"]["clips"] == len(QUESTIONS)
     assert found["overall"]["words"] == 13
     errors = sum(row["errors"] for row in found["rows"])
     assert found["overall"]["wer"] == pytest.approx(errors / 13)
     assert found["groups"]["age"]["forties"] == found["sets"]["all"]
     assert list(found["noise"]) == ["20", "0"]
+    assert found["streaming"] == {}
     assert "WER" in capsys.readouterr().out
+
+
+def test_hearing_while_it_is_spoken_is_measured(
+    spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "asr.json"
+    argv = ["asr", *arguments(spoken, out), "--streaming", "640,1280"]
+    assert main(["evaluate", *argv]) == 0
+    found = json.loads(out.read_text())
+    assert list(found["streaming"]) == ["640", "1280"]
+    for figures in found["streaming"].values():
+        assert set(figures) == {*found["overall"], "wer_cost", "wer_cost_ci95", "tail_ms", "sets"}
+        cost = figures["wer"] - found["overall"]["wer"]
+        assert figures["wer_cost"] == pytest.approx(cost)
+    assert "left to do at the end" in capsys.readouterr().out
 
 
 def test_answers_are_measured(spoken: Path, tmp_path: Path) -> None:
@@ -108,6 +126,7 @@ def test_a_clip_without_words_is_a_failed_answer(
         ["--arms", "text,telepathy"],
         ["--arms", "text", "--snr", "5"],
         ["--arms", "text", "--limit", "0"],
+        ["--arms", "text", "--streaming", "640"],
         ["--arms", "text", "--max-new-tokens", "100001"],
     ],
 )

@@ -1,0 +1,237 @@
+"""CTC prefix beam search with an n-gram model of words (Hannun et al. 2014; Graves 2012).
+
+Spelling is free: the model judges each word when it is whole, in lower case without punctuation,
+so names it never saw can be heard, at a price. In plain Python, for posteriors of one clip.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from audiochat.errors import ModelError
+from audiochat.model.alignment import Reading, read_units
+from audiochat.model.ngram import END, START, Ngrams, plain_word
+from audiochat.model.units import BLANK, Units
+
+NEVER = -math.inf
+
+
+@dataclass(frozen=True)
+class BeamConfig:
+    """How wide to search and how much to believe the n-gram model.
+
+    The widths keep a clip of 5 s within a third of a second of one core; the weights were chosen
+    on the development clips with a half-trained encoder, where they hardly matter within a third.
+    """
+
+    width: int = 24
+    """Prefixes kept after each frame."""
+    min_log_posterior: float = -8.0
+    """Units less likely than this in a frame are not tried there."""
+    max_units: int = 12
+    """Units tried in a frame, the blank apart."""
+    max_behind: float = 10.0
+    """Prefixes this far behind the best are dropped (natural log)."""
+    lm_weight: float = 0.5
+    """Of a word's log probability."""
+    word_bonus: float = 1.5
+    """Added for each word: the n-gram model alone prefers few."""
+    unknown_penalty: float = 4.0
+    """Taken off for a word that the n-gram model has never seen, beside its UNKNOWN's price."""
+
+    def __post_init__(self) -> None:
+        """Refuse a search that finds nothing."""
+        if self.width < 1 or self.max_units < 1:
+            raise ModelError("A beam search needs a width and max_units of at least 1.")
+
+
+class WordScores:
+    """What the n-gram model adds to a prefix: for its whole words, and for the one begun."""
+
+    def __init__(self, ngrams: Ngrams, config: BeamConfig) -> None:
+        """Prepare the best any beginning of a word can still become."""
+        self._ngrams, self._config = ngrams, config
+        self._best_ahead: dict[str, float] = {}
+        for word, log_prob in ngrams.vocabulary().items():
+            for length in range(1, len(word) + 1):
+                begun = word[:length]
+                if log_prob > self._best_ahead.get(begun, NEVER):
+                    self._best_ahead[begun] = log_prob
+        self._unknown = ngrams.log_prob("", "") * config.lm_weight - config.unknown_penalty
+        self.start = ngrams.extended("", START)
+
+    def whole(self, context: str, written: str) -> tuple[str, float]:
+        """The context after a whole word, and what the word is worth."""
+        word = plain_word(written)
+        if not word:
+            return context, 0.0
+        worth = self._ngrams.log_prob(context, word) * self._config.lm_weight
+        if word not in self._ngrams:
+            worth -= self._config.unknown_penalty
+        return self._ngrams.extended(context, word), worth + self._config.word_bonus
+
+    def begun(self, written: str) -> float:
+        """What a word that has begun may at best be worth, regardless of context."""
+        word = plain_word(written)
+        if not word:
+            return 0.0
+        ahead = self._best_ahead.get(word)
+        if ahead is None:
+            return self._unknown + self._config.word_bonus
+        return ahead * self._config.lm_weight + self._config.word_bonus
+
+    def end(self, context: str) -> float:
+        """What ending after `context` is worth."""
+        return self._ngrams.log_prob(context, END) * self._config.lm_weight
+
+
+@dataclass(slots=True, eq=False)
+class _Prefix:
+    """A node of the tree of unit sequences."""
+
+    unit: int = BLANK
+    parent: "_Prefix | None" = None
+    context: str = ""
+    word: str = ""
+    """The word begun, as written."""
+    worth: float = 0.0
+    """Of the whole words before it."""
+    ahead: float = 0.0
+    """Of the word begun."""
+    children: "dict[int, _Prefix]" = field(default_factory=dict)
+    blank: float = NEVER
+    """Log probability of all paths to it that end in a blank, up to this frame."""
+    sounded: float = NEVER
+    """Log probability of those that end in its unit."""
+    next_blank: float = NEVER
+    next_sounded: float = NEVER
+    score: float = NEVER
+
+    def units(self) -> list[int]:
+        """The units from the start to here."""
+        found: list[int] = []
+        node = self
+        while node.parent is not None:
+            found.append(node.unit)
+            node = node.parent
+        return found[::-1]
+
+
+class BeamSearch:
+    """Reads posteriors with an n-gram model, or by sound alone when there is none."""
+
+    def __init__(
+        self,
+        units: Units,
+        ngrams: Ngrams | None,
+        config: BeamConfig = BeamConfig(),
+    ) -> None:
+        """Prepare the pieces of `units` and the scores of `ngrams`."""
+        self._config, self._unit_names = config, units
+        self._pieces = [units.piece(unit).strip() for unit in range(units.size)]
+        self._starts = [units.starts_word(unit) for unit in range(units.size)]
+        self._scores = WordScores(ngrams, config) if ngrams else None
+
+    def read(self, log_probs: Tensor) -> Reading:
+        """log_probs: (T, V) of one clip → the best text found, its words and confidences."""
+        return read_units(log_probs, self.best_units(log_probs), self._unit_names)
+
+    def best_units(self, log_probs: Tensor) -> list[int]:
+        """log_probs: (T, V) of one clip → the units of the best prefix."""
+        root = _Prefix(blank=0.0, score=0.0, context=self._scores.start if self._scores else "")
+        beam = [root]
+        for blank, units in self._likely(log_probs):
+            beam = self._step(beam, blank, units)
+        return max(beam, key=self._final_score).units()
+
+    def _likely(self, log_probs: Tensor) -> list[tuple[float, list[tuple[int, float]]]]:
+        """For each frame the blank's log posterior, and the units worth trying with theirs."""
+        values, units = log_probs.topk(min(self._config.max_units + 1, log_probs.shape[1]))
+        frames = []
+        for blank, row, names in zip(
+            log_probs[:, BLANK].tolist(), values.tolist(), units.tolist(), strict=True
+        ):
+            tried = [
+                (unit, value)
+                for unit, value in zip(names, row, strict=True)
+                if unit != BLANK and value >= self._config.min_log_posterior
+            ]
+            frames.append((blank, tried))
+        return frames
+
+    def _step(
+        self, beam: list[_Prefix], blank: float, units: list[tuple[int, float]]
+    ) -> list[_Prefix]:
+        """One frame further: every prefix with a blank, its unit again, or one unit more."""
+        reached: dict[_Prefix, None] = {}
+        loudest = max(blank, units[0][1]) if units else blank
+        floor = beam[0].score + loudest - self._config.max_behind - self._config.word_bonus
+        for prefix in beam:
+            total = _add(prefix.blank, prefix.sounded)
+            reached[prefix] = None
+            prefix.next_blank = _add(prefix.next_blank, total + blank)
+            room = floor - prefix.score
+            for unit, value in units:
+                if value < room:
+                    break
+                before = total
+                if unit == prefix.unit:
+                    prefix.next_sounded = _add(prefix.next_sounded, prefix.sounded + value)
+                    before = prefix.blank
+                if before == NEVER:
+                    continue
+                child = prefix.children.get(unit) or self._extend(prefix, unit)
+                reached[child] = None
+                child.next_sounded = _add(child.next_sounded, before + value)
+        return self._survivors(beam, list(reached))
+
+    def _survivors(self, beam: list[_Prefix], reached: list[_Prefix]) -> list[_Prefix]:
+        """The best prefixes of those reached, moved on to the next frame."""
+        for prefix in beam:
+            prefix.blank = prefix.sounded = NEVER
+        for prefix in reached:
+            prefix.blank, prefix.sounded = prefix.next_blank, prefix.next_sounded
+            prefix.next_blank = prefix.next_sounded = NEVER
+            prefix.score = _add(prefix.blank, prefix.sounded) + prefix.worth + prefix.ahead
+        reached.sort(key=_score, reverse=True)
+        floor = reached[0].score - self._config.max_behind
+        kept = [prefix for prefix in reached[: self._config.width] if prefix.score >= floor]
+        for prefix in reached[len(kept) :]:
+            prefix.blank = prefix.sounded = NEVER
+        return kept
+
+    def _extend(self, prefix: _Prefix, unit: int) -> _Prefix:
+        child = _Prefix(unit, prefix, prefix.context, prefix.word, prefix.worth)
+        prefix.children[unit] = child
+        piece = self._pieces[unit]
+        if self._scores is None:
+            return child
+        if self._starts[unit] and prefix.word:
+            child.context, worth = self._scores.whole(prefix.context, prefix.word)
+            child.worth, child.word = prefix.worth + worth, piece
+        else:
+            child.word = prefix.word + piece
+        child.ahead = self._scores.begun(child.word)
+        return child
+
+    def _final_score(self, prefix: _Prefix) -> float:
+        """The score once no more is said."""
+        sound = _add(prefix.blank, prefix.sounded)
+        if self._scores is None:
+            return sound
+        context, worth = self._scores.whole(prefix.context, prefix.word)
+        return sound + prefix.worth + worth + self._scores.end(context)
+
+
+def _add(one: float, other: float) -> float:
+    """The log of the sum of two probabilities given by their logs."""
+    if one < other:
+        one, other = other, one
+    if other == NEVER:
+        return one
+    return one + math.log1p(math.exp(other - one))
+
+
+def _score(prefix: _Prefix) -> float:
+    return prefix.score
