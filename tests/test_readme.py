@@ -105,7 +105,7 @@ def test_the_training_commands_are_understood() -> None:
     module = import_module(COMMANDS["train"].target.split(":")[0])
     read = [module.build_parser().parse_args(shlex.split(one)[4:]) for one in TRAININGS]
     steps = {options.step.__name__ for options in read}
-    assert steps == {"_pack", "_synthesize", "_ctc", "_responses", "_align"}
+    assert steps == {"_pack", "_synthesize", "_ctc", "_lm", "_responses", "_align"}
 
 
 def test_nothing_shown_is_left_untested() -> None:

@@ -21,9 +21,9 @@ from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
 from audiochat.evaluation.peers import PEERS
 from audiochat.evaluation.provenance import write_json
 from audiochat.model.alignment import Read
-from audiochat.model.audio_chat_llama import AudioChatLlama, weights_folder
+from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.model.beam_search import BeamSearch
-from audiochat.model.ngram import FILE_NAME, FOLDER_NAME, Ngrams
+from audiochat.model.ngram import FILE_NAME, Ngrams
 from audiochat.model.streaming import stream_context
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
@@ -106,6 +106,7 @@ def _use_beam(
 ) -> dict[str, Any]:
     """Hear the clips greedily, for comparison, then make the model read by beam search."""
     read = _beam_reader(options, model)
+    model.read = None
     figures = asr.summary(hear(clips.clips), len(clips.problems))
     _print_rates("greedy", figures)
     model.close()  # forget the greedy hearings
@@ -114,12 +115,13 @@ def _use_beam(
 
 
 def _beam_reader(options: argparse.Namespace, model: AudioChatLlama) -> Read:
-    """A beam search with the n-gram model given, or with the one beside the weights."""
-    path = (options.lm or weights_folder(options.model) / FOLDER_NAME) / FILE_NAME
-    if options.lm or path.is_file():
-        return BeamSearch(model.parts.units, Ngrams.load(path)).read
+    """A beam search with the n-gram model given, or with the one that came with the weights."""
+    if options.lm:
+        return BeamSearch(model.parts.units, Ngrams.load(options.lm / FILE_NAME)).read
+    if model.read:
+        return model.read
     print(
-        f"There is no n-gram model {path}: the beam search goes by sound alone. Make one with "
+        "The weights have no n-gram model: the beam search goes by sound alone. Make one with "
         "`python -m audiochat train lm`.",
         file=sys.stderr,
     )

@@ -214,6 +214,7 @@ def _add_llm(parser: argparse.ArgumentParser) -> None:
 
 def _align(options: argparse.Namespace) -> None:
     from audiochat.model.checkpoint import load_parts, save_parts
+    from audiochat.model.weights_folder import beam_reader
     from audiochat.training.align import AlignStage, with_connector
     from audiochat.training.responses import read_responses
     from audiochat.training.train import Run, RunSettings
@@ -224,7 +225,12 @@ def _align(options: argparse.Namespace) -> None:
     speech = [source for folder in options.speech for source in packed_folders(folder)]
     recipe = AlignRecipe(connector=options.connector)
     stage = AlignStage(
-        recipe, parts, lm, speech=speech, responses=read_responses(options.responses)
+        recipe,
+        parts,
+        lm,
+        speech=speech,
+        responses=read_responses(options.responses),
+        read=beam_reader(options.weights, parts.units),
     )
     settings = RunSettings(options.out, options.minutes, options.steps, options.part_minutes)
     run = Run(stage, settings)

@@ -27,15 +27,12 @@ from audiochat.model.language_model import LanguageModel
 from audiochat.model.prefix_store import PrefixStore
 from audiochat.model.prompt import AudioSegment, assemble
 from audiochat.model.streaming import STREAM_CONTEXT, StreamedHearing
+from audiochat.model.weights_folder import beam_reader, weights_folder
 from audiochat.sampling import Sampling
 
 Arm = Literal["hybrid", "end_to_end", "cascade"]
 ARMS: tuple[Arm, ...] = ("hybrid", "end_to_end", "cascade")
 """How a recording reaches the LLM: by connector B, by connector A, or as the words heard."""
-
-PACKAGE = Path(__file__).parents[1]
-WEIGHTS_FOLDERS = (PACKAGE.parent / "assets" / "embedded", PACKAGE / "assets" / "embedded")
-"""Where the shipped weights are: in a clone, and installed."""
 
 MAX_CONTEXT = 4096
 """Positions a conversation may take, reply included, where the LLM would hold more."""
@@ -67,8 +64,15 @@ class Prompt:
 class AudioChatLlama:
     """Answers conversations of text and speech."""
 
-    def __init__(self, parts: TrainedParts, lm: LanguageModel, *, arm: Arm | None = None) -> None:
-        """Join the trained parts and the LLM they were trained for.
+    def __init__(
+        self,
+        parts: TrainedParts,
+        lm: LanguageModel,
+        *,
+        arm: Arm | None = None,
+        read: Read | None = None,
+    ) -> None:
+        """Join the trained parts and the LLM they were trained for; words are read by `read`.
 
         Raises:
             ModelError: a connector does not fit the LLM, or `arm` has no weights.
@@ -86,7 +90,7 @@ class AudioChatLlama:
                     f"The connector was trained for an LLM of width {config.llm_dim}, this one has "
                     f"{lm.hidden_dim}: take the LLM named in the weights' config.json."
                 )
-        self.read: Read | None = None  # a search other than the greedy one
+        self.read = read  # greedily when None
         self._hearings: dict[str, Hearing] = {}
         self._lock = Lock()
         self._store = PrefixStore(MAX_STORE_BYTES)
@@ -270,7 +274,8 @@ def load(
     Raises:
         ModelError: the weights or the LLM cannot be had.
     """
-    parts = load_parts(weights_folder(name))
+    folder = weights_folder(name)
+    parts = load_parts(folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parts.ear.to(device)
     llm = parts.config.llm
@@ -281,20 +286,4 @@ def load(
         from audiochat.model.torch_engine import TorchLanguageModel
 
         lm = TorchLanguageModel.load(Path(llm), device=device)
-    return AudioChatLlama(parts, lm, arm=arm)
-
-
-def weights_folder(name: str) -> Path:
-    """Where "embedded" or a folder of trained weights lies."""
-    if name != "embedded":
-        folder = Path(name)
-        if folder.is_dir():
-            return folder
-        raise ModelError(f"There is no weights folder {name!r}. Give one, or 'embedded'.")
-    for folder in WEIGHTS_FOLDERS:
-        if folder.is_dir():
-            return folder
-    raise ModelError(
-        "The embedded model's weights (assets/embedded) are missing: install audiochat again, or "
-        "train them with `python -m audiochat train`."
-    )
+    return AudioChatLlama(parts, lm, arm=arm, read=beam_reader(folder, parts.units))

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiochat.model.alignment import greedy_units
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.connector import EndToEndConnector, HybridConnector, frames_beneath
 from audiochat.model.ear import Hearing
@@ -30,11 +29,11 @@ def token_spans(
     hearing: Hearing, units: Units, lm: LanguageModel
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """The LLM's tokens of the words heard, and the first and last frame beneath each."""
-    found = greedy_units(hearing.log_probs)
-    text = "".join(units.piece(unit) for unit, _, _ in found)
+    found = list(zip(hearing.reading.units, hearing.reading.frames, strict=True))
+    text = "".join(units.piece(unit) for unit, _ in found)
     lead = len(text) - len(text.lstrip())
     frame_of_character: list[int] = []
-    for unit, frame, _ in found:
+    for unit, frame in found:
         frame_of_character += [frame] * len(units.piece(unit))
     frame_of_character = frame_of_character[lead:]
     encoding = lm.tokenizer.encode(text.strip() or " ", add_special_tokens=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import DataError
+from audiochat.model.alignment import Read
 from audiochat.model.audio_embeds import audio_embeds, unit_text_embeds
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.config import ConnectorConfig, ConnectorKind
@@ -44,10 +45,15 @@ class AlignStage:
         speech: Sequence[PackedSpeech],
         responses: Sequence[Response],
         n_held_out: int = 48,
+        read: Read | None = None,
     ) -> None:
-        """Hear all clips once; the last `n_held_out` responses are for validation."""
+        """Hear all clips once, their words by `read` (greedily when None).
+
+        The last `n_held_out` responses are for validation.
+        """
         torch.manual_seed(recipe.seed)
         self.recipe, self.parts, self.lm = recipe, parts, lm
+        self._read = read
         self.modules = parts.connectors[recipe.connector]
         self.modules.requires_grad_(True)
         if isinstance(self.modules, EndToEndConnector):
@@ -77,6 +83,8 @@ class AlignStage:
             samples = folders[response.folder].samples(response.index)
             waveform = Waveform(samples.astype("float32") / FULL_SCALE)
             hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
+            if self._read:
+                hearing = replace(hearing, reading=self._read(hearing.log_probs))
             ids = response.ids[: self.recipe.max_response_tokens]
             yield _Example(hearing, response.text, ids)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from audiochat.training.optimizer import rate_at
 from audiochat.training.processes import Processes
 
 log = logging.getLogger(__name__)
+
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 _MAX_BAD_STEPS = 20
 """Losses in a row that are not finite before a run gives up."""
@@ -144,7 +146,7 @@ class Run:
         self.save()
         return self._validate()
 
-    def _move_average(self, average: list[Tensor], own: list[Tensor], step: Tensor) -> None:
+    def _move_average(self, average: Tensors, own: Tensors, step: Tensor | int) -> None:
         """Shorter at first, or the random start would stay in the average for long."""
         decay = min(self.stage.optimizer_config.average_decay, (1 + int(step)) / (10 + int(step)))
         torch._foreach_lerp_(average, own, 1 - decay)

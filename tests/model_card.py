@@ -1,0 +1,145 @@
+"""Writes the figures of the model card from what `evaluate` printed: `python -m tests.model_card`.
+
+With `--write` they go into the card; a test compares the two. The JSON files lie beside the
+weights in `figures/`, without their rows: `--take NAME FILE` puts one there.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT
+
+CARD = ROOT / "assets/embedded/README.md"
+FIGURES = ROOT / "assets/embedded/figures"
+MARKED = re.compile(r"(<!-- figures:[^\n]*-->\n).*?(<!-- end of figures -->)", re.DOTALL)
+
+SETS = {
+    "commonvoice13_delta_en": "people, Common Voice",
+    "speechocean762": "people, speechocean762",
+    "speechbrain_samples": "people, Harvard sentences",
+    "minds14_en": "people on the telephone, MInDS-14 (machine transcripts)",
+    "espeak-held-out": "synthetic, ten espeak-ng voices never trained on",
+    "flite-rms": "synthetic, flite `rms`, never trained on",
+}
+HEARING = {
+    "people": "People of the dev set into their own microphones",
+    "telephone": "People of the dev set on the telephone",
+    "synthetic": "Synthetic voices never trained on",
+}
+"""The files of `evaluate asr`, by name, with what they are of."""
+
+Json = dict[str, Any]
+
+
+def read(name: str) -> Json | None:
+    """What one run printed, None if it is not there."""
+    path = FIGURES / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def provenance(figures: Json) -> str:
+    """When, on what and by which command the figures were printed."""
+    machine = figures["machine"]
+    command = re.sub(
+        r"(--\S+) (/\S+)", lambda found: f"{found[1]} {Path(found[2]).name}", figures["command"]
+    )
+    return (
+        f"`{command}`, {figures['created'][:10]}, commit {figures['commit'][:7]}, "
+        f"{machine['processor']}, {machine['cores']} cores.\n"
+    )
+
+
+def rate(figures: Json) -> tuple[str, ...]:
+    """The cells of one summary."""
+    low, high = figures["wer_ci95"]
+    clips, words = str(figures["clips"]), str(figures["words"])
+    return clips, words, f"{figures['wer']:.3f} ({low:.3f} to {high:.3f})", f"{figures['cer']:.3f}"
+
+
+def hearing(figures: Json) -> str:
+    """The tables of one `evaluate asr`."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        yield ("all", *rate(figures["overall"]))
+        if "greedy" in figures:
+            yield ("all, greedy", *rate(figures["greedy"]))
+        if len(figures["sets"]) > 1:
+            yield from ((SETS.get(name, name), *rate(one)) for name, one in figures["sets"].items())
+        for field, groups in figures["groups"].items():
+            if len(groups) <= 12:
+                yield from ((f"{field} {name}", *rate(one)) for name, one in groups.items())
+        yield from ((f"noise at {name} dB", *rate(one)) for name, one in figures["noise"].items())
+        for name, one in figures.get("streaming", {}).items():
+            yield (f"streamed in {name} ms chunks", *rate(one))
+        yield from ((f"peer {name}", *rate(one)) for name, one in figures["peers"].items())
+
+    columns = ("what", "clips", "words", "WER (95 % interval)", "CER")
+    text = provenance(figures) + "\n" + table(columns, rows())
+    text += f"\nReal time factor {figures['overall']['rtf']:.3f}"
+    for name, one in figures.get("streaming", {}).items():
+        tail = one["tail_ms"]
+        text += (
+            f"; streamed in {name} ms chunks, {tail['median']:.0f} ms (p95 {tail['p95']:.0f}) "
+            "were left to do when a recording ended"
+        )
+    return text + ".\n"
+
+
+def answering(figures: Json) -> str:
+    """The table of one `evaluate chat`."""
+
+    def cell(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    names = ("perplexity", "success", "chrf", "exact", "wer")
+    rows = (
+        (arm, str(one["n"]), *(cell(one[name]) for name in names))
+        for arm, one in figures["arms"].items()
+    )
+    columns = ("arm", "questions", "perplexity", "success", "chrF", "exact", "WER")
+    return provenance(figures) + "\n" + table(columns, rows)
+
+
+def figures() -> str:
+    """All figures as the card has them."""
+    parts = [
+        f"### {title}\n\n{hearing(found)}"
+        for name, title in HEARING.items()
+        if (found := read(name))
+    ]
+    if found := read("answering"):
+        parts.append(f"### Answers to spoken questions\n\n{answering(found)}")
+    return "\n".join(parts)
+
+
+def with_figures(card: str) -> str:
+    """The card with the present figures in their place."""
+    return MARKED.sub(lambda marks: marks[1] + figures() + marks[2], card)
+
+
+def take(name: str, printed: Path) -> None:
+    """Put what a run printed beside the weights, without its rows."""
+    found = json.loads(printed.read_text(encoding="utf-8"))
+    found.pop("rows", None)
+    FIGURES.mkdir(exist_ok=True)
+    text = json.dumps(found, indent=1, ensure_ascii=False)
+    (FIGURES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if "--take" in sys.argv:
+        take(sys.argv[2], Path(sys.argv[3]))
+    elif "--write" in sys.argv:
+        CARD.write_text(with_figures(CARD.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        print(figures(), end="")
