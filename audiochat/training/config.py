@@ -30,7 +30,7 @@ class OptimizerConfig:
     """Share of the run in which the rates sink to the floor, the last one."""
     floor: float = 0.01
     """Share of the peak left at the end."""
-    average_decay: float = 0.998
+    average_decay: float = 0.995
     """Of the moving average of the weights, a step; the average is what is measured and shipped."""
 
 
@@ -44,13 +44,14 @@ class CtcRecipe:
     """None trains on the clips as they are."""
     strongest: AugmentationConfig | None = None
     """What the augmentation grows to at the run's end; None leaves it as it is."""
-    augment_from: float = 0.4
-    """Share of the run after which augmentation starts: alignments form sooner on clean speech."""
+    augment_from: float = 1.0
+    """Share of the run after which augmentation starts; 1 is never: a CPU sees the human clips only
+    a few times, and measured better without."""
     batch_s: float = 120.0
     """Seconds of padded speech to a step."""
     max_clip_s: float = 18.0
     """Longer clips are left out."""
-    human_weight: float = 3.0
+    human_weight: float = 8.0
     """How often a human clip is drawn for each time a synthetic one is."""
     phone_weight: float = 0.4
     """Share of the phone losses of the middle blocks."""
@@ -110,6 +111,7 @@ CTC_RECIPES = {
         encoder=EncoderConfig(
             dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547
         ),
+        augment_from=0.1,
         batch_s=1800.0,
         max_clip_s=24.0,
         human_weight=1.0,
