@@ -22,8 +22,6 @@ SETS = {
     "speechocean762": "people, speechocean762",
     "speechbrain_samples": "people, Harvard sentences",
     "minds14_en": "people on the telephone, MInDS-14 (machine transcripts)",
-    "espeak-held-out": "synthetic, ten espeak-ng voices never trained on",
-    "flite-rms": "synthetic, flite `rms`, never trained on",
 }
 HEARING = {
     "people": "People of the dev set into their own microphones",
@@ -76,7 +74,7 @@ def hearing(figures: Json) -> str:
         if len(figures["sets"]) > 1:
             yield from ((SETS.get(name, name), *rate(one)) for name, one in figures["sets"].items())
         for field, groups in figures["groups"].items():
-            if len(groups) <= 12:
+            if 1 < len(groups) <= 12:
                 yield from ((f"{field} {name}", *rate(one)) for name, one in groups.items())
         yield from ((f"noise at {name} dB", *rate(one)) for name, one in figures["noise"].items())
         for name, one in figures.get("streaming", {}).items():
