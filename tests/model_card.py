@@ -30,6 +30,9 @@ HEARING = {
 }
 """The files of `evaluate asr`, by name, with what they are of."""
 
+FEWEST = 5
+"""Clips of a group for its figures to be shown; smaller ones are in the JSON."""
+
 Json = dict[str, Any]
 
 
@@ -51,9 +54,10 @@ def provenance(figures: Json) -> str:
     command = re.sub(
         r"(--\S+) (/\S+)", lambda found: f"{found[1]} {Path(found[2]).name}", figures["command"]
     )
+    commit = figures["commit"][:7] + (" with changes" if figures["commit"].endswith("+") else "")
     return (
-        f"`{command}`, {figures['created'][:10]}, commit {figures['commit'][:7]}, "
-        f"{machine['processor']}, {machine['cores']} cores.\n"
+        f"`{command}`, {figures['created'][:10]}, commit {commit}, {machine['processor']}, "
+        f"{machine['cores']} cores, load {machine['load']}.\n"
     )
 
 
@@ -74,8 +78,8 @@ def hearing(figures: Json) -> str:
         if len(figures["sets"]) > 1:
             yield from ((SETS.get(name, name), *rate(one)) for name, one in figures["sets"].items())
         for field, groups in figures["groups"].items():
-            if 1 < len(groups) <= 12:
-                yield from ((f"{field} {name}", *rate(one)) for name, one in groups.items())
+            large = {name: one for name, one in groups.items() if one["clips"] >= FEWEST}
+            yield from ((f"{field} {name}", *rate(one)) for name, one in large.items())
         yield from ((f"noise at {name} dB", *rate(one)) for name, one in figures["noise"].items())
         for name, one in figures.get("streaming", {}).items():
             yield (f"streamed in {name} ms chunks", *rate(one))

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
+from audiochat.errors import ModelError
 from audiochat.model.config import EncoderConfig
 from audiochat.model.conformer import Conformer, Context
 
-CONFIG = EncoderConfig(
-    dim=32, n_layers=4, n_heads=2, n_units=40, conv_kernel=5, self_condition_every=2
-)
+CONFIG = EncoderConfig(dim=32, n_layers=4, n_heads=2, n_units=40, conv_kernel=5, phones_every=2)
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +103,15 @@ def test_left_context_is_bounded(conformer: Conformer) -> None:
     assert not torch.allclose(before[:4], after[:4])
     reach = 5 // 2
     torch.testing.assert_close(before[8 + reach :], after[8 + reach :])
+
+
+def test_phones_are_guessed_after_the_blocks_named(conformer: Conformer) -> None:
+    encoded = conformer(features(80), torch.tensor([80]))
+    (guesses,) = encoded.phone_log_probs  # after block 2 of 4; the last block's is not asked
+    assert guesses.shape == (1, 10 * CONFIG.phones_a_frame, CONFIG.n_phones)
+    torch.testing.assert_close(guesses.exp().sum(-1), torch.ones(guesses.shape[:2]))
+
+
+def test_a_stack_too_short_for_the_front_end_is_refused() -> None:
+    with pytest.raises(ModelError, match="too short"):
+        EncoderConfig(stack=4, stack_margin=1)
