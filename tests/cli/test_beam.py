@@ -17,6 +17,7 @@ from audiochat.model.ear import Ear
 from audiochat.model.ngram import FILE_NAME, FOLDER_NAME, Ngrams
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.model.units import Units
+from audiochat.model.weights_folder import beam_reader
 from tests.model import tiny_llama
 
 LINES = ["The cat sat on the mat.", "Where did the cat go?", "the dog ran on"]
@@ -34,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> AudioChatLlama:
 
 @pytest.fixture
 def weights(tmp_path: Path, model: AudioChatLlama, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A weights folder without an n-gram model; loading it gives the tiny model."""
+    """A weights folder without an n-gram model; loading it gives the tiny model, read greedily."""
     monkeypatch.setattr(evaluate, "load", lambda name: model)
     model.close()
     model.read = None
@@ -71,7 +72,10 @@ def test_the_ngram_model_beside_the_weights_is_used(
     assert {"cat", "mat", "dog"} <= set(ngrams.vocabulary())
     plain = evaluated(tmp_path, weights)
     assert "greedy" not in plain
+    model.close()
+    model.read = beam_reader(weights, model.parts.units)  # as loading the folder does
     found = evaluated(tmp_path, weights, "--beam")
+    assert evaluated(tmp_path, weights)["rows"] == found["rows"]
     for key in ("wer", "cer", "clips", "words"):
         assert found["greedy"][key] == plain["overall"][key]  # type: ignore[index]
     search = BeamSearch(model.parts.units, ngrams)
