@@ -20,3 +20,12 @@ TRANSLATE = "Translate what is said in the recording into {language}."
 def translate(language: str) -> str:
     """The instruction to translate a recording into `language`, an English name like "German"."""
     return TRANSLATE.format(language=language.strip())
+
+
+SYSTEM_PROMPTS = (
+    "",
+    "You are a helpful assistant.",
+    "You are a friendly companion. Keep your replies short and warm.",
+    "You are a patient English teacher who explains things in simple words.",
+)
+"""Others than the default that connectors are trained under, so that they depend on none."""

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from audiochat.cli.options import show_progress
+from audiochat.cli.train_connector import add_align, add_responses
 from audiochat.cli.train_ear import add_ctc
 from audiochat.cli.train_lm import add_lm
-from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.cli.training_run import Steps, add_step
 from audiochat.errors import DataError
 from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
-from audiochat.speech_data.packed import pack_manifest, packed_folders
+from audiochat.speech_data.packed import pack_manifest
 from audiochat.speech_data.phones import pronounce
-from audiochat.training.config import AlignRecipe
 
 if TYPE_CHECKING:
-    from audiochat.model.torch_engine import TorchLanguageModel
     from audiochat.speech_data.synthesis import PartReport
 
 
@@ -40,8 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_synthesize(steps)
     add_ctc(steps)
     add_lm(steps)
-    _add_responses(steps)
-    _add_align(steps)
+    add_responses(steps)
+    add_align(steps)
     return parser
 
 
@@ -152,90 +150,3 @@ def _summary(reports: list["PartReport"], planned: int) -> str:
     if len(reports) < planned:
         said += "\nStopped: the parts at work are lost; run the same command to go on."
     return said
-
-
-def _add_responses(steps: Steps) -> None:
-    parser = add_step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
-    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
-    parser.add_argument("--out", type=Path, required=True, help="JSONL, continued if begun")
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--human-share", type=float, default=0.5)
-    parser.add_argument("--max-new-tokens", type=int, default=AlignRecipe().max_response_tokens)
-    parser.add_argument("--seed", type=int, default=1)
-    _add_llm(parser)
-
-
-def _responses(options: argparse.Namespace) -> None:
-    from audiochat.training.responses import choose_clips, write_responses
-
-    speech = [source for folder in options.speech for source in packed_folders(folder)]
-    chosen = choose_clips(speech, options.count, human_share=options.human_share, seed=options.seed)
-    bar = tqdm(total=len(chosen), unit="response")
-    written = write_responses(
-        _torch_llm(options.llm, options.device),
-        speech,
-        chosen,
-        options.out,
-        max_new_tokens=options.max_new_tokens,
-    )
-    for count in written:
-        bar.update(count - bar.n)
-
-
-def _torch_llm(llm: str, device: str) -> "TorchLanguageModel":
-    """The frozen LLM on the engine that gradients flow through."""
-    from audiochat.model.embedded_llm import embedded_llm
-    from audiochat.model.torch_engine import TorchLanguageModel
-
-    if llm != "embedded":
-        return TorchLanguageModel.load(Path(llm), device=device)
-    lm = embedded_llm("torch", device=device, progress=show_progress)
-    assert isinstance(lm, TorchLanguageModel)
-    return lm
-
-
-def _add_align(steps: Steps) -> None:
-    parser = add_step(steps, "align", _align, "train a connector through the frozen LLM")
-    parser.add_argument(
-        "--weights", type=Path, required=True, help="the ear; the result goes there"
-    )
-    parser.add_argument("--connector", choices=("hybrid", "end_to_end"), required=True)
-    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
-    parser.add_argument("--responses", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
-    add_length(parser, 20)
-    _add_llm(parser)
-
-
-def _add_llm(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--llm", default="embedded", help="or the folder of a Llama-family model")
-    parser.add_argument("--device", default="cpu")
-
-
-def _align(options: argparse.Namespace) -> None:
-    from audiochat.model.checkpoint import load_parts, save_parts
-    from audiochat.model.weights_folder import beam_reader
-    from audiochat.training.align import AlignStage, with_connector
-    from audiochat.training.responses import read_responses
-    from audiochat.training.train import Run, RunSettings
-
-    lm = _torch_llm(options.llm, options.device)
-    llm = options.llm if options.llm == "embedded" else str(Path(options.llm).resolve())
-    parts = with_connector(load_parts(options.weights), options.connector, lm, llm=llm)
-    speech = [source for folder in options.speech for source in packed_folders(folder)]
-    recipe = AlignRecipe(connector=options.connector)
-    stage = AlignStage(
-        recipe,
-        parts,
-        lm,
-        speech=speech,
-        responses=read_responses(options.responses),
-        read=beam_reader(options.weights, parts.units),
-    )
-    settings = RunSettings(options.out, options.minutes, options.steps, options.part_minutes)
-    run = Run(stage, settings)
-    for name, value in run.run().items():
-        print(f"{name} {value:.3f}")
-    if ended(run.share, options.weights):
-        with run.averaged():
-            save_parts(parts, options.weights)

@@ -1,40 +1,32 @@
 """Training of the connectors through the frozen LLM: modal invariance."""
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from audiochat.audio import Waveform
-from audiochat.conversation import AudioPart, Conversation, Message
-from audiochat.errors import DataError
-from audiochat.model.alignment import Read
 from audiochat.model.audio_embeds import audio_embeds, unit_text_embeds
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.config import ConnectorConfig, ConnectorKind
 from audiochat.model.connector import EndToEndConnector, build_connector
-from audiochat.model.ear import Hearing, listen
+from audiochat.model.ear import Hearing, as_batch
 from audiochat.model.language_model import LanguageModel
-from audiochat.model.prompt import TokenSegment, assemble
 from audiochat.model.torch_engine import TorchLanguageModel
-from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 from audiochat.training.config import AlignRecipe
-from audiochat.training.losses import response_loss
+from audiochat.training.examples import Example, Recording
+from audiochat.training.frozen_llm import FrozenLlm, Row
+from audiochat.training.losses import Teacher, ctc_loss, response_loss
 from audiochat.training.optimizer import build_optimizers
-from audiochat.training.responses import Response
 
-
-@dataclass(frozen=True)
-class _Example:
-    hearing: Hearing
-    transcript: str
-    response: tuple[int, ...]
+_NEIGHBOURS = 6
+"""A batch is drawn from so many times its size of examples of like length: little padding."""
 
 
 class AlignStage:
-    """One connector, the frozen ear and LLM around it, and the responses, for `train.Run`."""
+    """One connector, the ear and the frozen LLM around it, and the examples, for `train.Run`."""
 
     def __init__(
         self,
@@ -42,138 +34,183 @@ class AlignStage:
         parts: TrainedParts,
         lm: TorchLanguageModel,
         *,
-        speech: Sequence[PackedSpeech],
-        responses: Sequence[Response],
-        n_held_out: int = 48,
-        read: Read | None = None,
+        train_set: Sequence[Example],
+        held_out: Sequence[Example],
     ) -> None:
-        """Hear all clips once, their words by `read` (greedily when None).
-
-        The last `n_held_out` responses are for validation.
-        """
+        """Set the connector of the recipe free; the ear too if the recipe gives it a rate."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.parts, self.lm = recipe, parts, lm
-        self._read = read
-        self.modules = parts.connectors[recipe.connector]
-        self.modules.requires_grad_(True)
-        if isinstance(self.modules, EndToEndConnector):
-            self.modules.start_from(unit_text_embeds(parts.units, lm))
+        self.llm = FrozenLlm(lm, share_lead=not recipe.shard_llm)
+        self.train_set, self.held_out = train_set, held_out
+        self._groups: dict[str, list[int]] = {}
+        for at in sorted(range(len(train_set)), key=lambda at: train_set[at].length):
+            self._groups.setdefault(train_set[at].group, []).append(at)
+        self._teachers: dict[int, Teacher] = {}
+        connector = parts.connectors[recipe.connector]
+        connector.requires_grad_(True)
         self.optimizer_config = recipe.optimizer
-        self.optimizers = build_optimizers(self.modules, recipe.optimizer)
-        examples = list(self._heard(speech, responses))
-        if len(examples) <= n_held_out:
-            raise DataError(
-                f"{len(examples)} responses are too few: {n_held_out} are held out to validate. "
-                "Make more with `train responses --count`."
-            )
-        self.train_set, self.held_out = examples[:-n_held_out], examples[-n_held_out:]
-        silence = Message.user(AudioPart(Waveform(torch.zeros(1600).numpy())))
-        first, _, last = assemble(Conversation().add(silence), lm)
-        assert isinstance(first, TokenSegment)
-        assert isinstance(last, TokenSegment)
-        self._before, self._after = self._embed(first.ids), self._embed(last.ids)
+        self.optimizers = build_optimizers(connector, recipe.optimizer)
+        parts.ear.eval().requires_grad_(bool(recipe.encoder_rate))
+        self.modules: nn.Module = connector
+        if recipe.encoder_rate:
+            self.modules = nn.ModuleDict({"connector": connector, "ear": parts.ear})
+            rate = recipe.optimizer.adam_lr * recipe.encoder_rate
+            weights = list(parts.ear.encoder.parameters())
+            self.optimizers[-1].add_param_group({"params": weights, "lr": rate, "peak_lr": rate})
 
-    def _heard(
-        self, speech: Sequence[PackedSpeech], responses: Sequence[Response]
-    ) -> Iterator[_Example]:
-        folders = {source.folder.name: source for source in speech}
-        if len(folders) < len(speech):
-            raise DataError("Two folders of --speech have one name: responses know them by it.")
-        for response in responses:
-            samples = folders[response.folder].samples(response.index)
-            waveform = Waveform(samples.astype("float32") / FULL_SCALE)
-            hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
-            if self._read:
-                hearing = replace(hearing, reading=self._read(hearing.log_probs))
-            ids = response.ids[: self.recipe.max_response_tokens]
-            yield _Example(hearing, response.text, ids)
-
-    def _audio(self, example: _Example) -> Tensor:
-        """The connector's embeddings (L, H) on the LLM's device."""
-        embeds = audio_embeds(self.recipe.connector, self.parts, self.lm, example.hearing)
-        return embeds.to(self.lm.llama.device)
-
-    def _embed(self, ids: Sequence[int]) -> Tensor:
-        """Token ids → (L, H) on the LLM's device."""
-        at = torch.tensor(list(ids), device=self.lm.llama.device)
-        embeds: Tensor = self.lm.llama.model.embed_tokens(at)
-        return embeds
-
-    def _batch(self, step: int) -> list[_Example]:
+    def batch(self, step: int) -> list[int]:
+        """The places of the `step`-th batch's examples: of one group and of like length."""
         draw = random.Random(f"{self.recipe.seed}/{step}")
-        return draw.choices(self.train_set, k=self.recipe.batch_examples)
-
-    def _logits(self, users: Sequence[Tensor], responses: Sequence[tuple[int, ...]]) -> Tensor:
-        """Logits (n, V) of all response tokens, one example after the other."""
-        rows = [
-            torch.cat([self._before, user, self._after, self._embed(ids[:-1])])
-            for user, ids in zip(users, responses, strict=True)
-        ]
-        length = max(len(row) for row in rows)
-        padded = torch.stack([nn.functional.pad(row, (0, 0, 0, length - len(row))) for row in rows])
-        mask = torch.tensor([[i < len(row) for i in range(length)] for row in rows]).long()
-        hidden = self.lm.llama.model(
-            inputs_embeds=padded, attention_mask=mask.to(padded.device), use_cache=False
-        ).last_hidden_state
-        picked = [
-            hidden[at, len(row) - len(ids) : len(row)]
-            for at, (row, ids) in enumerate(zip(rows, responses, strict=True))
-        ]
-        logits: Tensor = self.lm.llama.lm_head(torch.cat(picked))
-        return logits
-
-    def _losses(self, examples: Sequence[_Example]) -> tuple[Tensor, Tensor]:
-        """The training loss, and the transcript's own negative log-likelihood a token."""
-        responses = [example.response for example in examples]
-        wanted = torch.tensor([token for ids in responses for token in ids])[None]
-        wanted = wanted.to(self.lm.llama.device)
-        with torch.no_grad():
-            texts = [
-                self._embed(self.lm.tokenizer.encode(e.transcript, add_special_tokens=False).ids)
-                for e in examples
-            ]
-            teacher = self._logits(texts, responses)[None]
-        users = [self._audio(example) for example in examples]
-        logits = self._logits(users, responses)[None]
-        ones = torch.ones_like(wanted, dtype=torch.float32)
-        loss = response_loss(logits, teacher, wanted, ones, kl_weight=self.recipe.kl_weight)
-        text_nll = response_loss(teacher, None, wanted, ones, kl_weight=0)
-        return loss, text_nll
+        size = self.recipe.batch_examples
+        first = draw.randrange(len(self.train_set))
+        group = self._groups[self.train_set[first].group]
+        start = max(0, group.index(first) - draw.randrange(_NEIGHBOURS * size))
+        near = group[start : start + _NEIGHBOURS * size]
+        return [first, *draw.choices(near, k=size - 1)]
 
     def loss(self, step: int, share: float) -> tuple[Tensor, dict[str, float]]:
-        """Loss of one batch of examples."""
-        loss, text_nll = self._losses(self._batch(step))
-        return loss, {"text_nll": text_nll.item()}
+        """The loss of the `step`-th batch, and what the transcripts would have."""
+        places = self.batch(step)
+        examples = [self.train_set[at] for at in places]
+        wanted = self._wanted(examples)
+        teacher = self._teacher(places)
+        heard = self._hear(examples)
+        rows = [
+            self._spoken_row(example, hearings)
+            for example, hearings in zip(examples, heard, strict=True)
+        ]
+        logits = self.llm.logits(rows)
+        loss = response_loss(logits, wanted, teacher, kl_weight=self.recipe.kl_weight)
+        figures = {"response_loss": loss.item()}
+        if self.recipe.encoder_rate and self.recipe.ctc_weight:
+            reading = self._ctc_loss(examples, heard)
+            figures["ctc_loss"] = reading.item()
+            loss = loss + self.recipe.ctc_weight * reading
+        return loss, figures
+
+    def _wanted(self, examples: Sequence[Example]) -> Tensor:
+        tokens = [token for example in examples for token in example.response]
+        return torch.tensor(tokens, device=self.llm.device)
+
+    @torch.no_grad()
+    def _teacher(self, places: Sequence[int]) -> Teacher | None:
+        """What the LLM says after the prompts in writing; asked once for each example.
+
+        Of an LLM spread over processes every time, so that all call it equally often.
+        """
+        if not self.recipe.kl_weight:
+            return None
+        if self.recipe.shard_llm:
+            self._teachers.clear()
+        new = sorted({at for at in places if at not in self._teachers})
+        if new:
+            rows = [self._row_of(self.train_set[at].written, self.train_set[at]) for at in new]
+            counts = [len(self.train_set[at].response) for at in new]
+            for at, logits in zip(new, self.llm.logits(rows).split(counts), strict=True):
+                self._teachers[at] = Teacher.of(logits, self.recipe.teacher_tokens)
+        found = [self._teachers[at] for at in places]
+        return Teacher(
+            torch.cat([one.ids for one in found]), torch.cat([one.log_probs for one in found])
+        )
+
+    def _hear(self, examples: Sequence[Example]) -> list[list[Hearing]]:
+        """The hearings of each example; of the encoder as it is now if that is trained."""
+        known = [[one.hearing for one in example.recordings] for example in examples]
+        if not self.recipe.encoder_rate:
+            return known
+        recordings = [one for example in examples for one in example.recordings]
+        fresh = iter(self._heard_anew(recordings))
+        return [[next(fresh) for _ in example.recordings] for example in examples]
+
+    def _heard_anew(self, recordings: Sequence[Recording]) -> list[Hearing]:
+        """Frames and posteriors with gradients; the words read at the start stay."""
+        ear = self.parts.ear
+        device = ear.encoder.head.weight.device
+        encoded = ear(*as_batch([one.waveform for one in recordings], device))
+        return [
+            replace(
+                one.hearing,
+                frames=encoded.frames[row, :count],
+                log_probs=encoded.log_probs[row, :count],
+            )
+            for row, (one, count) in enumerate(
+                zip(recordings, encoded.n_frames.tolist(), strict=True)
+            )
+        ]
+
+    def _ctc_loss(self, examples: Sequence[Example], heard: Sequence[list[Hearing]]) -> Tensor:
+        """CTC loss of the recordings' own words."""
+        log_probs = [hearing.log_probs for hearings in heard for hearing in hearings]
+        targets = [torch.tensor(one.targets) for e in examples for one in e.recordings]
+        return ctc_loss(
+            nn.utils.rnn.pad_sequence(log_probs, batch_first=True),
+            nn.utils.rnn.pad_sequence(targets, batch_first=True).to(log_probs[0].device),
+            torch.tensor([len(one) for one in log_probs]),
+            torch.tensor([len(one) for one in targets]),
+        )
+
+    def _spoken_row(self, example: Example, hearings: Sequence[Hearing]) -> Row:
+        """The prompt with the connector's embeddings in the recordings' places."""
+        lead = example.spoken[0]
+        assert isinstance(lead, tuple)
+        pieces = [self.llm.embed(())]
+        for segment in example.spoken[1:]:
+            if isinstance(segment, int):
+                kind = self.recipe.connector
+                embeds = audio_embeds(kind, self.parts, self.lm, hearings[segment])
+                pieces.append(embeds.to(self.llm.device))
+            else:
+                pieces.append(self.llm.embed(segment))
+        return Row(lead, torch.cat(pieces), example.response)
+
+    def _row_of(self, prompt: tuple[int, ...], example: Example) -> Row:
+        """A prompt of tokens alone."""
+        return Row(prompt, self.llm.embed(()), example.response)
 
     def validate(self) -> dict[str, float]:
-        """Mean negative log-likelihood a response token of held-out clips: audio, cascade, text."""
-        figures: dict[str, float] = {}
-        wanted = [token for e in self.held_out for token in e.response]
-        arms = {
-            "audio": self._audio,
-            "cascade": lambda e: self._embed(self._ids(e.hearing.text)),
-            "text": lambda e: self._embed(self._ids(e.transcript)),
-        }
-        for name, embed in arms.items():
-            total = 0.0
-            for start in range(0, len(self.held_out), 8):
-                some = self.held_out[start : start + 8]
-                logits = self._logits([embed(e) for e in some], [e.response for e in some])
-                ids = torch.tensor([t for e in some for t in e.response], device=logits.device)
-                total += nn.functional.cross_entropy(logits, ids, reduction="sum").item()
-            figures[f"{name}_nll"] = total / len(wanted)
-        return figures
+        """Mean negative log-likelihood a response token of the examples held out, by what is read.
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.lm.tokenizer.encode(text or " ", add_special_tokens=False).ids
-        return ids
+        `shuffled` is speech of another example: while it is no worse than `audio`, the connector
+        has not learnt to say what is heard.
+        """
+        others = [*self.held_out[1:], *self.held_out[:1]]
+        speech = {id(e): self._hear([e])[0] for e in self.held_out}
+
+        def with_speech_of(example: Example, other: Example) -> Row:
+            hearings = speech[id(other)]
+            needed = range(len(example.recordings))
+            return self._spoken_row(example, [hearings[i % len(hearings)] for i in needed])
+
+        return {
+            "audio_nll": self._nll([with_speech_of(e, e) for e in self.held_out]),
+            "shuffled_nll": self._nll(
+                [with_speech_of(e, o) for e, o in zip(self.held_out, others, strict=True)]
+            ),
+            "cascade_nll": self._nll([self._row_of(e.cascade, e) for e in self.held_out]),
+            "text_nll": self._nll([self._row_of(e.written, e) for e in self.held_out]),
+        }
+
+    def _nll(self, rows: Sequence[Row]) -> float:
+        total = 0.0
+        for start in range(0, len(rows), self.recipe.batch_examples):
+            some = rows[start : start + self.recipe.batch_examples]
+            wanted = torch.tensor([t for row in some for t in row.response])
+            logits = self.llm.logits(some).float()
+            wanted = wanted.to(logits.device)
+            total += functional.cross_entropy(logits, wanted, reduction="sum").item()
+        return total / sum(len(row.response) for row in rows)
 
 
 def with_connector(
-    parts: TrainedParts, kind: ConnectorKind, lm: LanguageModel, *, llm: str = "embedded"
+    parts: TrainedParts,
+    kind: ConnectorKind,
+    lm: LanguageModel,
+    *,
+    llm: str = "embedded",
+    fresh: bool = False,
 ) -> TrainedParts:
-    """The parts with a fresh connector of that kind, for the LLM named `llm`, if they lack it."""
-    if kind in parts.connectors:
+    """The parts with a connector of that kind for the LLM named `llm`: its own, or a fresh one."""
+    if kind in parts.connectors and not fresh:
         return parts
     config = ConnectorConfig(
         kind=kind,
@@ -181,6 +218,9 @@ def with_connector(
         llm_dim=lm.hidden_dim,
         embedding_rms=lm.embedding_rms,
     )
-    connectors = {**parts.connectors, kind: build_connector(config, parts.units.size)}
-    whole = replace(parts.config, connectors=(*parts.config.connectors, config), llm=llm)
-    return TrainedParts(whole, parts.units, parts.ear, connectors)
+    connector = build_connector(config, parts.units.size)
+    if isinstance(connector, EndToEndConnector):
+        connector.start_from(unit_text_embeds(parts.units, lm))
+    others = tuple(one for one in parts.config.connectors if one.kind != kind)
+    whole = replace(parts.config, connectors=(*others, config), llm=llm)
+    return TrainedParts(whole, parts.units, parts.ear, {**parts.connectors, kind: connector})

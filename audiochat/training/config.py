@@ -77,14 +77,33 @@ class AlignRecipe:
     connector: ConnectorKind = "hybrid"
     """`hybrid` or `end_to_end`."""
     optimizer: OptimizerConfig = OptimizerConfig(muon_lr=0.0, weight_decay=0.0)
-    batch_examples: int = 7
+    batch_examples: int = 8
     """Examples to a step: of some 110 positions each, prompt and response."""
     kl_weight: float = 0.5
     """Share of the distillation loss; the rest is cross-entropy on the response."""
+    teacher_tokens: int = 64
+    """The distillation looks at so many of the likeliest tokens, and at all others as one."""
     max_response_tokens: int = 32
     """Responses are cut here while training."""
+    encoder_rate: float = 0.0
+    """Rate of the encoder as a share of the connector's; 0 leaves it as it is."""
+    ctc_weight: float = 0.3
+    """Weight of the CTC loss that keeps a trained encoder's words right."""
+    shard_llm: bool = False
+    """Spread the LLM's layers over the processes, for one that no single GPU holds."""
+    llm: str = "embedded"
+    """The LLM it is meant for."""
+    speech: str = "what `train pack` and `train synthesize` made"
+    """The speech it is meant for."""
     seed: int = 1
     """Of every draw."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work."""
+        if not 0 <= self.kl_weight <= 1:
+            raise DataError(f"--kl-weight {self.kl_weight} must lie between 0 and 1.")
+        if self.encoder_rate < 0:
+            raise DataError(f"--encoder-rate {self.encoder_rate} must not be below 0.")
 
 
 EMBEDDED = CtcRecipe()
@@ -120,3 +139,21 @@ CTC_RECIPES = {
 """By name: `tiny` overfits a few clips in a minute, `embedded` makes the shipped weights on a
 laptop, `gpu` larger ones in a quarter of an hour on one data-centre GPU, `paper` has the published
 sizes (facts gathered second-hand) for MLS-sized data."""
+
+ALIGN_RECIPES = {
+    "embedded": AlignRecipe(),
+    "tiny": AlignRecipe(batch_examples=2, max_response_tokens=8),
+    "paper": AlignRecipe(
+        connector="end_to_end",
+        batch_examples=16,
+        kl_weight=0.0,
+        max_response_tokens=256,
+        encoder_rate=1.0,
+        ctc_weight=0.0,
+        shard_llm=True,
+        llm="Llama-2-7b-chat, as a folder (13.5 GB in bfloat16: one 80 GB GPU, or two of 24 GB)",
+        speech="the English part of Multilingual LibriSpeech, as a manifest",
+    ),
+}
+"""By name: `embedded` makes the shipped connectors on a laptop, `tiny` is for tests, `paper` is of
+the published kind."""

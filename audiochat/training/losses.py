@@ -1,5 +1,7 @@
 """The losses: CTC for the ear, cross-entropy and distillation for the connectors."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -7,6 +9,9 @@ from torch.nn import functional
 from audiochat.model.conformer import Encoded
 from audiochat.model.units import BLANK
 from audiochat.training.batches import SpeechBatch
+
+_SMALL = 1e-6
+"""Least share of the tokens that are taken as one."""
 
 
 def ctc_loss(log_probs: Tensor, targets: Tensor, n_frames: Tensor, n_targets: Tensor) -> Tensor:
@@ -63,31 +68,45 @@ def consistency_loss(encoded: Encoded) -> Tensor:
     return (apart * inside).sum() / inside.sum()
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """What the LLM says of a response after the prompt in writing: its likeliest tokens."""
+
+    ids: Tensor
+    """(n, K)"""
+    log_probs: Tensor
+    """(n, K)"""
+
+    @classmethod
+    def of(cls, logits: Tensor, n_tokens: int) -> "Teacher":
+        """The K = `n_tokens` likeliest of logits (n, V)."""
+        log_probs = logits.float().log_softmax(-1)
+        top = log_probs.topk(min(n_tokens, log_probs.shape[-1]))
+        return cls(top.indices, top.values)
+
+
 def response_loss(
-    logits: Tensor,
-    teacher_logits: Tensor | None,
-    responses: Tensor,
-    mask: Tensor,
-    *,
-    kl_weight: float,
+    logits: Tensor, wanted: Tensor, teacher: Teacher | None, *, kl_weight: float
 ) -> Tensor:
-    """Modal invariance: the audio prompt must draw the response that the transcript drew.
+    """Modal invariance: speech must draw the response that its transcript drew.
 
     Args:
-        logits: (B, L, V) at the positions that predict `responses` (B, L).
-        teacher_logits: (B, L, V) of the same LLM prompted with the transcript, or None.
-        responses: token ids.
-        mask: (B, L), 1 where a response token is to be predicted.
+        logits: (n, V) that predict the response's tokens after the prompt with speech.
+        wanted: (n,) those tokens.
+        teacher: of the same tokens after the prompt in writing; None without distillation.
         kl_weight: share of the distillation term.
 
     Returns:
-        The mean over response tokens.
+        The mean over response tokens. The distillation is the divergence from the teacher over
+        its likeliest tokens and, as one more, all others together.
     """
     log_probs = logits.float().log_softmax(-1)
-    cross = -log_probs.gather(-1, responses[..., None])[..., 0]
-    loss = (cross * mask).sum() / mask.sum()
-    if teacher_logits is None or kl_weight == 0:
-        return loss
-    teacher = teacher_logits.float().log_softmax(-1)
-    divergence = (teacher.exp() * (teacher - log_probs)).sum(-1)
-    return (1 - kl_weight) * loss + kl_weight * (divergence * mask).sum() / mask.sum()
+    cross = -log_probs.gather(-1, wanted[:, None]).mean()
+    if teacher is None or kl_weight == 0:
+        return cross
+    own = log_probs.gather(-1, teacher.ids)
+    divergence = (teacher.log_probs.exp() * (teacher.log_probs - own)).sum(-1)
+    rest = teacher.log_probs.exp().sum(-1).clamp(max=1 - _SMALL)
+    own_rest = own.exp().sum(-1).clamp(max=1 - _SMALL)
+    divergence = divergence + (1 - rest) * ((-rest).log1p() - (-own_rest).log1p())
+    return (1 - kl_weight) * cross + kl_weight * divergence.mean()

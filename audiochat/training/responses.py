@@ -1,10 +1,10 @@
-"""Responses of the frozen LLM to transcripts: the targets that audio must draw too.
+"""Responses of the frozen LLM to exercises in writing: the targets that speech must draw too.
 
 No curated pairs: whatever the LLM answers to the words is what it must answer to the sound.
 """
 
 import json
-import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,58 +12,60 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audiochat.conversation import Conversation, Message
+from audiochat.conversation import Conversation
 from audiochat.errors import DataError
+from audiochat.model.language_model import LanguageModel
 from audiochat.model.prompt import TokenSegment, assemble
 from audiochat.model.torch_engine import TorchLanguageModel
-from audiochat.speech_data.packed import PackedSpeech
+from audiochat.training.exercises import Exercise, Part, Spoken
+
+_MIN_LOOP_WORDS = 4
+_REFUSES_SOUND = re.compile(
+    r"\b(can(no|')t|cannot|unable to|not able to|do(n't| not)) "
+    r"(\w+ ){0,2}(hear|listen|audio|sound|recording)|text[- ]based",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
 class Response:
-    """What the LLM answered to one clip's transcript."""
+    """What the LLM answered to one exercise."""
 
-    folder: str
-    """The packed folder's name."""
-    index: int
-    """The clip in it."""
-    text: str
-    """The transcript it was given."""
+    exercise: Exercise
+    replies: tuple[str, ...]
+    """To the earlier turns."""
     ids: tuple[int, ...]
-    """Its tokens, greedy; the end of turn is the last one only if it was reached."""
+    """To the last one, greedy; the end of turn is the last token only if it was reached."""
 
 
-def choose_clips(
-    speech: Sequence[PackedSpeech], count: int, *, human_share: float, seed: int
-) -> list[tuple[int, int]]:
-    """(source, clip) of `count` clips of 1 to 10 s and at least three words."""
-    by_kind: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
-    for at, source in enumerate(speech):
-        for index, clip in enumerate(source):
-            if 1 <= clip.duration_s <= 10 and len(clip.text.split()) >= 3:
-                by_kind[clip.human].append((at, index))
-    draw = random.Random(seed)
-    n_human = min(len(by_kind[True]), round(count * human_share))
-    chosen = draw.sample(by_kind[True], n_human)
-    chosen += draw.sample(by_kind[False], min(len(by_kind[False]), count - n_human))
-    draw.shuffle(chosen)
-    return chosen
+def usable(reply: str) -> bool:
+    """Whether a reply is worth learning: it has words, does not loop, and does not refuse sound."""
+    words = re.findall(r"\w+", reply.lower())
+    return bool(words) and not _loops(words) and not _REFUSES_SOUND.search(reply)
 
 
-def transcript_ids(lm: TorchLanguageModel, text: str) -> list[int]:
-    """The whole prompt's tokens for a typed turn under the default system prompt."""
-    segments = assemble(Conversation().add(Message.user(text)), lm)
+def _loops(words: Sequence[str]) -> bool:
+    """Whether the last few words were said just so three times."""
+    tail = tuple(words[-_MIN_LOOP_WORDS:])
+    runs = [tuple(words[i : i + len(tail)]) for i in range(len(words) - len(tail) + 1)]
+    return len(tail) == _MIN_LOOP_WORDS and runs.count(tail) >= 3
+
+
+def prompt_ids(lm: LanguageModel, conversation: Conversation) -> list[int]:
+    """The tokens of a conversation without recordings, up to where the reply begins."""
     ids: list[int] = []
-    for segment in segments:
+    for segment in assemble(conversation, lm):
         assert isinstance(segment, TokenSegment)
         ids += segment.ids
     return ids
 
 
 @torch.inference_mode()
-def respond(lm: TorchLanguageModel, texts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
-    """Greedy replies to a batch of texts, cut after the end of turn."""
-    prompts = [transcript_ids(lm, text) for text in texts]
+def respond(
+    lm: TorchLanguageModel, conversations: Sequence[Conversation], max_new_tokens: int
+) -> list[list[int]]:
+    """Greedy replies to a batch of conversations in writing, cut after the end of turn."""
+    prompts = [prompt_ids(lm, conversation) for conversation in conversations]
     length = max(map(len, prompts))
     ids = np.zeros((len(prompts), length), np.int64)
     mask = np.zeros_like(ids)
@@ -89,27 +91,87 @@ def _until_end(reply: list[int], end_ids: frozenset[int]) -> list[int]:
     return reply
 
 
+def answered(
+    lm: TorchLanguageModel, exercises: Sequence[Exercise], max_new_tokens: int
+) -> list[Response]:
+    """Answer a batch of exercises, the earlier turns of each first."""
+    replies: list[list[str]] = [[] for _ in exercises]
+    for n_turns in range(1, max(len(exercise.turns) for exercise in exercises)):
+        longer = [at for at, exercise in enumerate(exercises) if len(exercise.turns) > n_turns]
+        asked = [exercises[at].written(replies[at]) for at in longer]
+        for at, ids in zip(longer, respond(lm, asked, max_new_tokens), strict=True):
+            replies[at].append(lm.tokenizer.decode(ids).strip())
+    asked = [exercise.written(said) for exercise, said in zip(exercises, replies, strict=True)]
+    return [
+        Response(exercise, tuple(said), tuple(ids))
+        for exercise, said, ids in zip(
+            exercises, replies, respond(lm, asked, max_new_tokens), strict=True
+        )
+    ]
+
+
+@dataclass
+class Written:
+    """How far `write_responses` is."""
+
+    done: int
+    """Exercises answered, those of earlier calls among them."""
+    new: int = 0
+    """Of this call."""
+    left_out: int = 0
+    """Of these, those whose replies are not worth learning."""
+
+
 def write_responses(
     lm: TorchLanguageModel,
-    speech: Sequence[PackedSpeech],
-    chosen: Sequence[tuple[int, int]],
+    exercises: Sequence[Exercise],
     path: Path,
     *,
     max_new_tokens: int,
-    batch: int = 16,
-) -> Iterator[int]:
-    """Append responses to `path` after those it has; yields the count after each batch."""
-    done = _whole_lines(path)
+    batch: int = 32,
+) -> Iterator[Written]:
+    """Append a line for each exercise to `path` after those it has; yields after each batch.
+
+    What is not `usable` has no tokens there, so that the next call knows it was answered.
+    """
+    progress = Written(_whole_lines(path))
     with path.open("a", encoding="utf-8") as handle:
-        for start in range(done, len(chosen), batch):
-            clips = chosen[start : start + batch]
-            texts = [speech[at][index].text for at, index in clips]
-            replies = respond(lm, texts, max_new_tokens)
-            for (at, index), text, reply in zip(clips, texts, replies, strict=True):
-                row = Response(speech[at].folder.name, index, text, tuple(reply))
-                handle.write(json.dumps(asdict(row)) + "\n")
+        for start in range(progress.done, len(exercises), batch):
+            for response in answered(lm, exercises[start : start + batch], max_new_tokens):
+                good = all(map(usable, (*response.replies, lm.tokenizer.decode(response.ids))))
+                progress.left_out += not good
+                handle.write(json.dumps(_to_json(response, good)) + "\n")
+                progress.done += 1
+                progress.new += 1
             handle.flush()
-            yield start + len(clips)
+            yield progress
+
+
+def _to_json(response: Response, good: bool) -> dict[str, object]:
+    exercise = response.exercise
+    return {
+        "task": exercise.task,
+        "system_prompt": exercise.system_prompt,
+        "turns": [
+            [part if isinstance(part, str) else asdict(part) for part in turn]
+            for turn in exercise.turns
+        ],
+        "replies": response.replies,
+        "ids": response.ids if good else (),
+    }
+
+
+def _from_json(row: dict[str, object]) -> Response:
+    turns = tuple(tuple(map(_part, turn)) for turn in row["turns"])  # type: ignore[attr-defined]
+    exercise = Exercise(row["task"], turns, row["system_prompt"])  # type: ignore[arg-type]
+    return Response(exercise, tuple(row["replies"]), tuple(row["ids"]))  # type: ignore[arg-type]
+
+
+def _part(value: str | dict[str, object]) -> Part:
+    if isinstance(value, str):
+        return value
+    clips = tuple((folder, index) for folder, index in value["clips"])  # type: ignore[attr-defined]
+    return Spoken(clips, str(value["text"]))
 
 
 def _whole_lines(path: Path) -> int:
@@ -122,14 +184,14 @@ def _whole_lines(path: Path) -> int:
 
 
 def read_responses(path: Path) -> list[Response]:
-    """The responses of a file; a last line that a kill cut is left out.
+    """The usable responses of a file; a last line that a kill cut is left out.
 
     Raises:
         DataError: it is not a file of responses.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        fields = [json.loads(line) for line in lines]
-        return [Response(**{**row, "ids": tuple(row["ids"])}) for row in fields]
+        found = [_from_json(json.loads(line)) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no file of `train responses` ({error}).") from error
+    return [response for response in found if response.ids]

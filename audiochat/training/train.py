@@ -43,6 +43,8 @@ class RunSettings:
     """This call stops after so long, to be called again: for machines lent for minutes."""
     checkpoint_every_s: float = 60.0
     validate_every_s: float = 420.0
+    validate_together: bool = False
+    """All processes validate, not the first alone: for a model that is spread over them."""
 
 
 class Stage(Protocol):
@@ -214,7 +216,7 @@ class Run:
     def _validate(self) -> dict[str, float]:
         """The figures of the averaged weights, measured by one process for all."""
         figures: dict[str, float] = {}
-        if self.processes.rank == 0:
+        if self.settings.validate_together or self.processes.rank == 0:
             self.stage.modules.eval()
             with self.averaged(), torch.inference_mode():
                 figures = self.stage.validate()

@@ -1,23 +1,38 @@
 """Connectors trained through a tiny frozen Llama: the LLM never changes, the loss falls."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from audiochat.model.checkpoint import fresh_parts
+from audiochat.conversation import AudioPart
+from audiochat.model.checkpoint import TrainedParts, fresh_parts
 from audiochat.model.config import AudioChatLlamaConfig, EncoderConfig
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.model.units import Units
 from audiochat.speech_data.packed import packed_folders
-from audiochat.speech_data.synthesis import SpokenLine, plan_parts, synthesize_part
 from audiochat.training.align import AlignStage, with_connector
-from audiochat.training.config import AlignRecipe
-from audiochat.training.responses import choose_clips, read_responses, write_responses
+from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
+from audiochat.training.examples import Example, hear_examples
+from audiochat.training.exercises import Exercise, Folders, Mix, Planner, Spoken, by_name
+from audiochat.training.frozen_llm import FrozenLlm, Row
+from audiochat.training.losses import Teacher, response_loss
+from audiochat.training.responses import (
+    Response,
+    prompt_ids,
+    read_responses,
+    respond,
+    usable,
+    write_responses,
+)
 from audiochat.training.train import Run, RunSettings
 from tests.model import tiny_llama
 
-LINES = [SpokenLine(t, t, "made") for t in ("Is it red?", "Go on now.", "One two three.")]
+TINY = ALIGN_RECIPES["tiny"]
+SHORT = Mix(history=0, instructed=0, transcribe=0, translate=0, summarise=0, other_system_prompt=0)
 
 
 @pytest.fixture(scope="module")
@@ -29,62 +44,217 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> TorchLanguageModel:
 
 
 @pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("speech")
-    (part,) = plan_parts(LINES, "espeak:en-us", 0.002, folder=folder, seed=1)
-    synthesize_part(part)
-    return folder
+def folders(speech: Path) -> Folders:
+    """The twenty clips of two words, said to have three so that they are used."""
+    return by_name(packed_folders(speech))
 
 
-def make_stage(kind: str, lm: TorchLanguageModel, speech: Path, folder: Path) -> AlignStage:
+def one_clip_each(folders: Folders, system_prompts: tuple[str, ...] = ("",)) -> list[Exercise]:
+    ((name, source),) = folders.items()
+    return [
+        Exercise(
+            "answer",
+            ((Spoken(((name, at),), clip.text),),),
+            system_prompts[at % len(system_prompts)],
+        )
+        for at, clip in enumerate(source)
+    ]
+
+
+def make_parts(recipe: AlignRecipe, lm: TorchLanguageModel, folders: Folders) -> TrainedParts:
     torch.manual_seed(0)
-    sources = packed_folders(speech)
-    units = Units.trained([clip.spoken for clip in sources[0]], 40)
+    (source,) = folders.values()
+    units = Units.trained([clip.spoken for clip in source], 40)
     encoder = EncoderConfig(dim=32, n_layers=1, n_heads=2, n_units=units.size)
-    parts = with_connector(fresh_parts(AudioChatLlamaConfig(encoder), units), kind, lm)  # type: ignore[arg-type]
+    parts = with_connector(fresh_parts(AudioChatLlamaConfig(encoder), units), recipe.connector, lm)
     parts.ear.eval().requires_grad_(False)
-    chosen = choose_clips(sources, 8, human_share=0.0, seed=1)
-    path = folder / "responses.jsonl"
-    counts = list(write_responses(lm, sources, chosen, path, max_new_tokens=6, batch=3))
-    assert counts[-1] == len(chosen)
-    recipe = AlignRecipe(connector=kind, batch_examples=2)  # type: ignore[arg-type]
-    responses = read_responses(path)
-    return AlignStage(recipe, parts, lm, speech=sources, responses=responses, n_held_out=2)
+    return parts
 
 
-@pytest.mark.parametrize("kind", ["hybrid", "end_to_end"])
-def test_the_connector_learns_and_the_llm_does_not_change(
-    kind: str, lm: TorchLanguageModel, speech: Path, tmp_path: Path
+def make_examples(
+    parts: TrainedParts, lm: TorchLanguageModel, folders: Folders, count: int = 8
+) -> list[Example]:
+    exercises = one_clip_each(folders, ("", "Be."))[:count]
+    replies = respond(lm, [exercise.written() for exercise in exercises], 6)
+    responses = [Response(e, (), tuple(ids)) for e, ids in zip(exercises, replies, strict=True)]
+    return list(hear_examples(responses, folders, parts, lm, read=None, max_response_tokens=6))
+
+
+def make_stage(recipe: AlignRecipe, lm: TorchLanguageModel, folders: Folders) -> AlignStage:
+    parts = make_parts(recipe, lm, folders)
+    examples = make_examples(parts, lm, folders)
+    return AlignStage(recipe, parts, lm, train_set=examples[:-2], held_out=examples[-2:])
+
+
+CELLS = [
+    replace(TINY, connector=kind, kl_weight=kl, encoder_rate=rate)
+    for kind, kl, rate in [
+        ("hybrid", 0.5, 0.0),
+        ("end_to_end", 0.5, 0.0),
+        ("hybrid", 0.0, 0.1),
+        ("end_to_end", 0.5, 0.1),
+    ]
+]
+
+
+@pytest.mark.parametrize("recipe", CELLS, ids=lambda r: f"{r.connector}-{r.encoder_rate}")
+def test_what_is_to_learn_learns_and_the_rest_does_not_change(
+    recipe: AlignRecipe, lm: TorchLanguageModel, folders: Folders, tmp_path: Path
 ) -> None:
-    before = {name: value.clone() for name, value in lm.llama.state_dict().items()}
-    stage = make_stage(kind, lm, speech, tmp_path)
-    first, _ = stage.loss(0, 0.0)
-    Run(stage, RunSettings(tmp_path / "run", steps=25)).run()
-    last, _ = stage.loss(0, 1.0)
-    assert float(last.detach()) < float(first.detach())
-    for name, value in lm.llama.state_dict().items():
-        assert torch.equal(value, before[name]), name
+    llm = {name: value.clone() for name, value in lm.llama.state_dict().items()}
+    stage = make_stage(recipe, lm, folders)
+    ear = {name: value.clone() for name, value in stage.parts.ear.state_dict().items()}
+    first = stage.loss(0, 0.0)[1]["response_loss"]
+    Run(stage, RunSettings(tmp_path / "run", steps=15)).run()
+    assert stage.loss(0, 1.0)[1]["response_loss"] < first
+    assert all(torch.equal(value, llm[name]) for name, value in lm.llama.state_dict().items())
+    now = stage.parts.ear.state_dict()
+    same = all(torch.equal(value, ear[name]) for name, value in now.items())
+    assert same == (recipe.encoder_rate == 0)
 
 
-def test_the_untrained_hybrid_scores_as_the_cascade(
-    lm: TorchLanguageModel, speech: Path, tmp_path: Path
+def test_the_untrained_hybrid_scores_as_the_cascade_and_speech_of_others_is_told(
+    lm: TorchLanguageModel, folders: Folders
 ) -> None:
-    figures = make_stage("hybrid", lm, speech, tmp_path).validate()
+    figures = make_stage(TINY, lm, folders).validate()
     assert figures["audio_nll"] == pytest.approx(figures["cascade_nll"], abs=1e-4)
     assert figures["text_nll"] > 0
+    assert figures["shuffled_nll"] != pytest.approx(figures["audio_nll"], abs=1e-6)
+
+
+def test_the_teacher_is_asked_once_for_each_example(
+    lm: TorchLanguageModel, folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(TINY, lm, folders)
+    calls: list[int] = []
+    logits = stage.llm.logits
+    monkeypatch.setattr(stage.llm, "logits", lambda rows: calls.append(len(rows)) or logits(rows))
+    first = stage.loss(3, 0.0)[0].item()
+    assert len(calls) == 2
+    assert stage.loss(3, 0.0)[0].item() == pytest.approx(first)
+    assert len(calls) == 3
+
+
+def test_batches_are_of_one_group(lm: TorchLanguageModel, folders: Folders) -> None:
+    stage = make_stage(TINY, lm, folders)
+    for step in range(20):
+        batch = stage.batch(step)
+        assert batch == stage.batch(step)
+        assert len({stage.train_set[at].group for at in batch}) == 1
+
+
+def test_a_common_beginning_changes_no_logits(lm: TorchLanguageModel) -> None:
+    torch.manual_seed(1)
+    lead = prompt_ids(lm, Exercise("answer", (("Hello there.",),)).written())
+    rows = [
+        Row((*lead, 40 + at), torch.randn(at, lm.hidden_dim) * 0.02, tuple(range(30, 33 + at)))
+        for at in range(3)
+    ]
+    shared = FrozenLlm(lm).logits(rows)
+    alone = torch.cat([FrozenLlm(lm, share_lead=False).logits([row]) for row in rows])
+    torch.testing.assert_close(shared, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_the_distillation_is_the_divergence_of_all_tokens_and_none_from_itself() -> None:
+    torch.manual_seed(2)
+    ours, theirs = torch.randn(5, 40), torch.randn(5, 40)
+    wanted = torch.arange(5)
+    all_tokens = response_loss(ours, wanted, Teacher.of(theirs, 40), kl_weight=1.0)
+    log_ours, log_theirs = ours.log_softmax(-1), theirs.log_softmax(-1)
+    whole = torch.nn.functional.kl_div(log_ours, log_theirs, log_target=True, reduction="batchmean")
+    assert float(all_tokens) == pytest.approx(float(whole), abs=1e-3)
+    few = response_loss(ours, wanted, Teacher.of(theirs, 8), kl_weight=1.0)
+    assert 0 < float(few) <= float(whole) + 1e-4  # tokens taken together tell less
+    own = response_loss(theirs, wanted, Teacher.of(theirs, 8), kl_weight=1.0)
+    assert float(own) == pytest.approx(0, abs=1e-4)
+
+
+def three_words(folders: Folders) -> Folders:
+    """The clips with a word more, as the planner wants three."""
+    for source in folders.values():
+        source.clips = [replace(clip, text=f"Say {clip.text}") for clip in source.clips]
+    return folders
+
+
+def test_exercises_mix_tasks_histories_and_modalities(speech: Path) -> None:
+    folders = three_words(by_name(packed_folders(speech)))
+    plans = [
+        exercise
+        for seed in range(30)
+        for exercise in Planner(folders, human_share=0.0, seed=seed).plan(100)
+    ]
+    assert {exercise.task for exercise in plans} == {
+        "answer", "transcribe", "translate", "summarise"
+    }  # fmt: skip
+    assert {len(exercise.turns) for exercise in plans} == {1, 2}
+    sides = {isinstance(turn[0], str) for e in plans for turn in e.turns if len(turn) == 2}
+    assert sides == {True, False}
+    assert len({exercise.system_prompt for exercise in plans}) > 2
+    assert any(len(recording.clips) > 1 for e in plans for recording in e.recordings)
+    again = Planner(folders, human_share=0.0, seed=3).plan(100)
+    assert again == Planner(folders, human_share=0.0, seed=3).plan(100)
+    used = [clip for e in again for recording in e.recordings for clip in recording.clips]
+    assert len(used) == len(set(used))
+
+
+def test_an_exercise_is_written_and_spoken_alike(speech: Path) -> None:
+    folders = three_words(by_name(packed_folders(speech)))
+    ((name, source),) = folders.items()
+    both = Spoken(((name, 0), (name, 1)), f"{source[0].text} {source[1].text}")
+    exercise = Exercise("summarise", (("Hello.",), (both, "Sum it up.")))
+    spoken = exercise.spoken(["Hi."], folders)
+    written = exercise.written(["Hi."])
+    part = spoken.messages[2].parts[0]
+    assert isinstance(part, AudioPart)
+    assert part.waveform.duration_s > source[0].duration_s + source[1].duration_s
+    corrected = spoken.messages[2].with_part(0, replace(part, corrected=both.text))
+    assert [m.text for m in (*spoken.messages[:2], corrected)] == [m.text for m in written.messages]
+    assert exercise.written().messages[-1].text == "Hello."
 
 
 def test_responses_go_on_where_they_stopped(
     lm: TorchLanguageModel, speech: Path, tmp_path: Path
 ) -> None:
-    sources = packed_folders(speech)
-    chosen = choose_clips(sources, 6, human_share=0.0, seed=1)
+    folders = three_words(by_name(packed_folders(speech)))
+    exercises = Planner(folders, human_share=0.0, seed=1).plan(8)
     path = tmp_path / "responses.jsonl"
-    some = write_responses(lm, sources, chosen, path, max_new_tokens=5, batch=2)
-    assert next(some) == 2
+    some = write_responses(lm, exercises, path, max_new_tokens=5, batch=2)
+    assert next(some).done == 2
     some.close()
-    list(write_responses(lm, sources, chosen, path, max_new_tokens=5, batch=2))
-    whole = list(read_responses(path))
-    assert [(row.index, row.text) for row in whole] == [
-        (index, sources[at][index].text) for at, index in chosen
-    ]
+    path.write_text(path.read_text() + '{"task": "ans')  # as a kill may leave it
+    (*_, progress) = write_responses(lm, exercises, path, max_new_tokens=5, batch=3)
+    assert (progress.done, progress.new) == (len(exercises), len(exercises) - 2)
+    whole = tmp_path / "whole.jsonl"
+    list(write_responses(lm, exercises, whole, max_new_tokens=5, batch=2))
+    found, wanted = read_responses(path), read_responses(whole)
+    assert [one.exercise for one in found] == [one.exercise for one in wanted]
+    assert [one.replies for one in found] == [one.replies for one in wanted]
+    left_out = sum(not json.loads(line)["ids"] for line in path.read_text().splitlines())
+    assert len(found) == len(exercises) - left_out
+
+
+@pytest.mark.parametrize(
+    ("reply", "good"),
+    [
+        ("Paris is the capital of France.", True),
+        ("", False),
+        ("...", False),
+        ("I'm sorry, but I cannot hear the recording.", False),
+        ("As a text-based model I can't help.", False),
+        ("I can hear that you are sad.", True),
+        ("It is a good day and it is a good day and it is a good day and", False),
+    ],
+)
+def test_replies_worth_learning(reply: str, good: bool) -> None:
+    assert usable(reply) == good
+
+
+def test_recordings_have_the_same_length_heard_anew(
+    lm: TorchLanguageModel, folders: Folders
+) -> None:
+    stage = make_stage(replace(TINY, encoder_rate=0.1), lm, folders)
+    examples = [stage.train_set[0], stage.train_set[3]]
+    for example, (fresh,) in zip(examples, stage._hear(examples), strict=True):
+        known = example.recordings[0].hearing
+        np.testing.assert_allclose(fresh.frames.detach(), known.frames, atol=1e-4)
+        assert fresh.frames.requires_grad

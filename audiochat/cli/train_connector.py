@@ -1,0 +1,186 @@
+"""`audiochat train responses` and `train align`: a connector, through the frozen LLM."""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from audiochat.cli.options import show_progress
+from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.errors import DataError
+from audiochat.speech_data.packed import packed_folders
+from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
+
+if TYPE_CHECKING:
+    from audiochat.model.checkpoint import TrainedParts
+    from audiochat.model.torch_engine import TorchLanguageModel
+    from audiochat.training.examples import Example
+
+N_HELD_OUT = 48
+"""Examples to validate on where no others are given."""
+
+
+def add_responses(steps: Steps) -> None:
+    """Add `train responses`."""
+    parser = add_step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
+    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
+    parser.add_argument("--out", type=Path, required=True, help="JSONL, continued if begun")
+    parser.add_argument("--count", type=int, default=1000, help="exercises to answer")
+    parser.add_argument("--human-share", type=float, default=0.6, help="of the recordings")
+    parser.add_argument("--max-new-tokens", type=int, default=AlignRecipe().max_response_tokens)
+    parser.add_argument("--seed", type=int, default=1)
+    _add_llm(parser)
+
+
+def _responses(options: argparse.Namespace) -> None:
+    from audiochat.training.exercises import Planner, by_name
+    from audiochat.training.responses import Written, write_responses
+
+    speech = [source for folder in options.speech for source in packed_folders(folder)]
+    planner = Planner(by_name(speech), human_share=options.human_share, seed=options.seed)
+    exercises = planner.plan(options.count)
+    lm = _torch_llm(options.llm, options.device)
+    progress = Written(0)
+    began = time.monotonic()
+    with tqdm(total=len(exercises), unit="response") as bar:
+        for progress in write_responses(
+            lm, exercises, options.out, max_new_tokens=options.max_new_tokens
+        ):
+            bar.update(progress.done - bar.n)
+    rate = progress.new / (time.monotonic() - began)
+    print(
+        f"{progress.new} responses, {rate:.2f} a second, "
+        f"{progress.left_out} of them not worth learning"
+    )
+
+
+def _torch_llm(llm: str, device: str) -> "TorchLanguageModel":
+    """The frozen LLM on the engine that gradients flow through."""
+    from audiochat.model.embedded_llm import embedded_llm
+    from audiochat.model.torch_engine import TorchLanguageModel
+
+    if llm != "embedded":
+        return TorchLanguageModel.load(Path(llm), device=device)
+    lm = embedded_llm("torch", device=device, progress=show_progress)
+    assert isinstance(lm, TorchLanguageModel)
+    return lm
+
+
+def add_align(steps: Steps) -> None:
+    """Add `train align`."""
+    parser = add_step(steps, "align", _align, "train a connector through the frozen LLM")
+    parser.add_argument("--recipe", choices=sorted(ALIGN_RECIPES), default="embedded")
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="the ear; the result goes there"
+    )
+    parser.add_argument("--connector", choices=("hybrid", "end_to_end"), help="the recipe's own")
+    parser.add_argument("--fresh", action="store_true", help="forget the connector that is there")
+    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
+    parser.add_argument("--responses", type=Path, required=True)
+    parser.add_argument("--dev", type=Path, nargs="+", help="packed, held out, to validate on")
+    parser.add_argument("--dev-responses", type=Path, help="the responses to --dev")
+    parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
+    parser.add_argument("--batch-examples", type=int, help="examples to a step")
+    parser.add_argument("--kl-weight", type=float, help="share of the distillation loss")
+    parser.add_argument(
+        "--encoder-rate", type=float, help="train the ear at this share of the rate"
+    )
+    parser.add_argument("--shard-llm", action="store_const", const=True, help="over the processes")
+    parser.add_argument("--seed", type=int)
+    add_length(parser, 20)
+    _add_llm(parser)
+
+
+def _add_llm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--llm", default="embedded", help="or the folder of a Llama-family model")
+    parser.add_argument("--device", default="cpu")
+
+
+def _align(options: argparse.Namespace) -> None:
+    import torch
+
+    from audiochat.model.checkpoint import load_parts, save_parts
+    from audiochat.training.align import AlignStage, with_connector
+    from audiochat.training.processes import Processes
+    from audiochat.training.sharding import shard_layers
+    from audiochat.training.train import Run, RunSettings
+
+    recipe = _recipe(options)
+    if bool(options.dev) != bool(options.dev_responses):
+        raise DataError("--dev and --dev-responses go together.")
+    processes = Processes(options.device)
+    lm = _torch_llm(options.llm, processes.device)
+    llm = options.llm if options.llm == "embedded" else str(Path(options.llm).resolve())
+    torch.manual_seed(recipe.seed)  # of a fresh connector's weights
+    parts = with_connector(
+        load_parts(options.weights), recipe.connector, lm, llm=llm, fresh=options.fresh
+    )
+    train_set, held_out = _examples(options, recipe, parts, lm)
+    if recipe.shard_llm:
+        shard_layers(lm, processes)
+    stage = AlignStage(recipe, parts, lm, train_set=train_set, held_out=held_out)
+    settings = RunSettings(
+        options.out,
+        options.minutes,
+        options.steps,
+        options.part_minutes,
+        validate_together=recipe.shard_llm,
+    )
+    run = Run(stage, settings, processes)
+    figures = run.run()
+    if processes.rank:
+        return
+    for name, value in figures.items():
+        print(f"{name} {value:.3f}")
+    if ended(run.share, options.weights):
+        with run.averaged():
+            save_parts(parts, options.weights)
+
+
+def _recipe(options: argparse.Namespace) -> AlignRecipe:
+    names = ("connector", "batch_examples", "kl_weight", "encoder_rate", "shard_llm", "seed")
+    given = {name: getattr(options, name) for name in names}
+    recipe = ALIGN_RECIPES[options.recipe]
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _examples(
+    options: argparse.Namespace,
+    recipe: AlignRecipe,
+    parts: "TrainedParts",
+    lm: "TorchLanguageModel",
+) -> tuple[list["Example"], list["Example"]]:
+    """To train on, and to validate on: of --dev, or the last of the others."""
+    from audiochat.model.weights_folder import beam_reader
+    from audiochat.training.examples import hear_examples
+    from audiochat.training.exercises import by_name
+    from audiochat.training.responses import read_responses
+
+    read = beam_reader(options.weights, parts.units)
+
+    def heard(folders: list[Path], responses: Path) -> list["Example"]:
+        speech = [source for folder in folders for source in packed_folders(folder)]
+        told = read_responses(responses)
+        examples = hear_examples(
+            told,
+            by_name(speech),
+            parts,
+            lm,
+            read=read,
+            max_response_tokens=recipe.max_response_tokens,
+        )
+        return list(tqdm(examples, total=len(told), unit="clip", desc="hearing"))
+
+    examples = heard(options.speech, options.responses)
+    held_out = heard(options.dev, options.dev_responses) if options.dev else []
+    if not held_out:
+        examples, held_out = examples[:-N_HELD_OUT], examples[-N_HELD_OUT:]
+    if not examples:
+        raise DataError(
+            f"{options.responses} has too few responses to recordings: {N_HELD_OUT} are held out "
+            "to validate. Make more with `train responses --count`."
+        )
+    return examples, held_out

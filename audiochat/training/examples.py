@@ -1,0 +1,116 @@
+"""Examples for the connectors: exercises as the LLM reads them, heard once by the ear."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from audiochat.audio import Waveform
+from audiochat.conversation import AudioPart, Conversation
+from audiochat.model.alignment import Read
+from audiochat.model.checkpoint import TrainedParts
+from audiochat.model.ear import Hearing, listen
+from audiochat.model.language_model import LanguageModel
+from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.training.exercises import Folders, Spoken
+from audiochat.training.responses import Response, prompt_ids
+
+UNHEARD = " "
+"""What the cascade reads where no word was heard."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of an example."""
+
+    waveform: Waveform
+    hearing: Hearing
+    """Of the ear as it was at the start, its words by the search that is used."""
+    targets: tuple[int, ...]
+    """Its words as CTC units."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One exercise and the response that its spoken form must draw."""
+
+    group: str
+    """The system prompt: examples of one group begin alike."""
+    spoken: tuple[tuple[int, ...] | int, ...]
+    """Runs of tokens, and between them the places of `recordings`."""
+    written: tuple[int, ...]
+    """The prompt with the transcripts."""
+    cascade: tuple[int, ...]
+    """The prompt with the words heard."""
+    recordings: tuple[Recording, ...]
+    response: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """About how many positions it has."""
+        return len(self.written) + len(self.response)
+
+
+def hear_examples(
+    responses: Sequence[Response],
+    folders: Folders,
+    parts: TrainedParts,
+    lm: LanguageModel,
+    *,
+    read: Read | None,
+    max_response_tokens: int,
+) -> Iterator[Example]:
+    """Hear every exercise that has a recording; the words by `read`, greedily when None."""
+    for response in responses:
+        exercise = response.exercise
+        if not exercise.recordings:
+            continue
+        conversation = exercise.spoken(response.replies, folders)
+        said = [
+            _hear(part, spoken, parts, folders, read)
+            for part, spoken in zip(_audio_parts(conversation), exercise.recordings, strict=True)
+        ]
+        heard = [one.hearing.text or UNHEARD for one in said]
+        yield Example(
+            group=exercise.system_prompt,
+            spoken=tuple(_segments(conversation, lm)),
+            written=tuple(prompt_ids(lm, exercise.written(response.replies))),
+            cascade=tuple(prompt_ids(lm, _with_words(conversation, heard))),
+            recordings=tuple(said),
+            response=response.ids[:max_response_tokens],
+        )
+
+
+def _hear(
+    part: AudioPart, spoken: Spoken, parts: TrainedParts, folders: Folders, read: Read | None
+) -> Recording:
+    hearing = listen(parts.ear, parts.units, [part.waveform])[0]
+    if read:
+        hearing = replace(hearing, reading=read(hearing.log_probs))
+    words = " ".join(folders[folder][index].spoken for folder, index in spoken.clips)
+    return Recording(part.waveform, hearing, tuple(parts.units.encode(words)))
+
+
+def _audio_parts(conversation: Conversation) -> list[AudioPart]:
+    return [part for message in conversation.messages for part in message.audio_parts]
+
+
+def _segments(conversation: Conversation, lm: LanguageModel) -> Iterator[tuple[int, ...] | int]:
+    """Runs of tokens, and the number of each recording."""
+    number = 0
+    for segment in assemble(conversation, lm):
+        if isinstance(segment, AudioSegment):
+            yield number
+            number += 1
+        else:
+            yield segment.ids
+
+
+def _with_words(conversation: Conversation, words: Sequence[str]) -> Conversation:
+    """Every recording as the words heard in it."""
+    left = iter(words)
+    messages = []
+    for message in conversation.messages:
+        for at, part in enumerate(message.parts):
+            if isinstance(part, AudioPart):
+                message = message.with_part(at, replace(part, corrected=next(left)))
+        messages.append(message)
+    return replace(conversation, messages=tuple(messages))

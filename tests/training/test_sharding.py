@@ -1,0 +1,79 @@
+"""A frozen LLM spread over two processes of this CPU, run for real."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audiochat.errors import DataError
+from audiochat.model.checkpoint import fresh_parts, load_parts, save_parts
+from audiochat.model.config import AudioChatLlamaConfig, EncoderConfig
+from audiochat.model.torch_engine import TorchLanguageModel
+from audiochat.model.units import Units
+from audiochat.speech_data.packed import packed_folders
+from audiochat.training.exercises import Exercise, Spoken
+from audiochat.training.processes import Processes
+from audiochat.training.responses import write_responses
+from audiochat.training.sharding import shard_layers
+from tests.conftest import ROOT
+from tests.model import tiny_llama
+
+LAUNCHER = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def test_two_processes_hold_half_the_layers_each_and_score_as_one(tmp_path: Path) -> None:
+    tiny_llama.write_folder(tmp_path)
+    script = ROOT / "tests" / "training" / "sharded_process.py"
+    done = subprocess.run(
+        [sys.executable, "-m", *LAUNCHER, str(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert sorted(done.stdout.split()) == ["rank0", "rank1"]
+
+
+def test_a_connector_is_trained_through_a_sharded_llm(speech: Path, tmp_path: Path) -> None:
+    (tmp_path / "llm").mkdir()
+    llm = tiny_llama.write_folder(tmp_path / "llm")
+    sources = packed_folders(speech)
+    units = Units.trained([clip.spoken for clip in sources[0]], 40)
+    encoder = EncoderConfig(dim=32, n_layers=1, n_heads=2, n_units=units.size)
+    weights = tmp_path / "weights"
+    save_parts(fresh_parts(AudioChatLlamaConfig(encoder), units), weights)
+    folder = sources[0].folder.name
+    exercises = [
+        Exercise("answer", ((Spoken(((folder, at),), clip.text),),), "")
+        for at, clip in enumerate(sources[0])
+    ]
+    written = write_responses(
+        TorchLanguageModel.load(llm), exercises, tmp_path / "all.jsonl", max_new_tokens=6
+    )
+    assert [one.done for one in written] == [len(exercises)]
+    command = [sys.executable, "-m", *LAUNCHER, "--module", "audiochat", "train", "align"]
+    command += ["--recipe", "tiny", "--connector", "end_to_end", "--llm", str(llm)]
+    command += ["--weights", str(weights), "--out", str(tmp_path / "run"), "--steps", "3"]
+    command += ["--speech", str(speech), "--responses", str(tmp_path / "all.jsonl")]
+    command += ["--dev", str(speech), "--dev-responses", str(tmp_path / "all.jsonl")]
+    done = subprocess.run(
+        [*command, "--shard-llm"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("shuffled_nll") == 1
+    assert "end_to_end" in load_parts(weights).connectors
+
+
+def test_one_process_is_told_how_to_start_more(tmp_path: Path) -> None:
+    lm = TorchLanguageModel.load(tiny_llama.write_folder(tmp_path))
+    with pytest.raises(DataError, match="torchrun"):
+        shard_layers(lm, Processes())
