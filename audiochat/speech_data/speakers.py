@@ -170,6 +170,16 @@ def check_engine(spec: str) -> str:
     return spec
 
 
+def check_installed(spec: str) -> None:
+    """Find out before hours of work whether an engine's program is there.
+
+    Raises:
+        MissingPartError: it is not installed.
+    """
+    if spec in flite.VOICES:
+        FliteVoice(spec)
+
+
 def held_out(spec: str) -> bool:
     """Whether this voice is kept for tests: what it says must not be trained on."""
     return spec in HELD_OUT_FLITE or spec.removeprefix("espeak:") in HELD_OUT_ESPEAK

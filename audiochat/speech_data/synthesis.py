@@ -22,7 +22,12 @@ from audiochat.speech_data.manifest import MAX_BAD_SHARE, ManifestLine
 from audiochat.speech_data.packed import PackedWriter
 from audiochat.speech_data.pauses import cut_at_pauses, with_pauses
 from audiochat.speech_data.phones import pronounce
-from audiochat.speech_data.speakers import characters_a_second, check_engine, load_engine
+from audiochat.speech_data.speakers import (
+    characters_a_second,
+    check_engine,
+    check_installed,
+    load_engine,
+)
 from audiochat.speech_data.text_lines import SpokenLine
 
 LINES_A_PART = 500
@@ -192,6 +197,8 @@ def synthesize(parts: Sequence[Part], *, workers: int) -> Iterator[tuple[Part, P
     before = {part.folder: report for part in parts if (report := report_of(part))}
     to_make = [part for part in parts if part.folder not in before]
     n_lines, failed = sum(len(part.lines) for part in parts), 0
+    for engine in {part.engine for part in to_make}:
+        check_installed(engine)
     for part in parts:
         if report := before.get(part.folder):
             failed += report.failed

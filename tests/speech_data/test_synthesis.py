@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from audiochat.cli.train import main
-from audiochat.errors import DataError
-from audiochat.speech_data import synthesis
+from audiochat.errors import DataError, MissingPartError
+from audiochat.speech_data import flite, synthesis
 from audiochat.speech_data.fresh_processes import each_in_a_fresh_process
 from audiochat.speech_data.packed import PackedSpeech, PackedWriter
 from audiochat.speech_data.speakers import (
@@ -183,6 +183,17 @@ def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=why):
             plan_parts(LINES, engine, 1.0, folder=tmp_path, seed=1)
+
+
+def test_a_missing_engine_is_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flite, "VOICES", (*flite.VOICES, "nobody"))  # flite brings no such voice
+    parts = plan_parts(LINES, "espeak", 0.001, folder=tmp_path, seed=1)
+    parts += plan_parts(LINES, "nobody", 0.001, folder=tmp_path, seed=1)
+    with pytest.raises(MissingPartError, match="apt-get install flite"):
+        list(synthesize(parts, workers=1))
+    assert not any(tmp_path.iterdir())
 
 
 def test_evaluation_files_are_refused(tmp_path: Path) -> None:
