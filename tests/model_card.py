@@ -1,7 +1,8 @@
 """Writes the figures of the model card from what `evaluate` printed: `python -m tests.model_card`.
 
 With `--write` they go into the card; a test compares the two. The JSON files lie beside the
-weights in `figures/`, without their rows: `--take NAME FILE` puts one there.
+weights in `figures/`, without their rows: `--take NAME FILE` puts one there, and
+`--take-connectors FOLDER` those of `train align --json`.
 """
 
 import json
@@ -29,6 +30,9 @@ HEARING = {
     "synthetic": "Synthetic voices never trained on",
 }
 """The files of `evaluate asr`, by name, with what they are of."""
+
+NLL = ("audio", "shuffled", "cascade", "text")
+"""What the LLM reads before the responses, as `train align` names it."""
 
 FEWEST = 5
 """Clips of a group for its figures to be shown; smaller ones are in the JSON."""
@@ -112,6 +116,26 @@ def answering(figures: Json) -> str:
     return provenance(figures) + "\n" + table(columns, rows)
 
 
+def connectors(figures: Json) -> str:
+    """The table of several `train align`, the best of each connector first."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        cells = figures["cells"]
+        for cell in sorted(cells, key=lambda one: one["figures"]["audio_nll"]):
+            settings, found = cell["settings"], cell["figures"]
+            yield (
+                settings["connector"],
+                "cross-entropy" if not settings["kl_weight"] else "and distillation",
+                "frozen" if not settings["encoder_rate"] else f"at {settings['encoder_rate']:g}",
+                str(settings["seed"]),
+                str(cell["steps"]),
+                *(f"{found[f'{name}_nll']:.3f}" for name in NLL),
+            )
+
+    columns = ("connector", "loss", "encoder", "seed", "steps", *NLL)
+    return provenance(figures["cells"][0]) + "\n" + table(columns, rows())
+
+
 def figures() -> str:
     """All figures as the card has them."""
     parts = [
@@ -121,6 +145,11 @@ def figures() -> str:
     ]
     if found := read("answering"):
         parts.append(f"### Answers to spoken questions\n\n{answering(found)}")
+    if found := read("connectors"):
+        parts.append(
+            "### Connectors compared\n\nNegative log-likelihood a token of the LLM's responses to "
+            f"people of the dev set, and to the words of another.\n\n{connectors(found)}"
+        )
     return "\n".join(parts)
 
 
@@ -138,8 +167,17 @@ def take(name: str, printed: Path) -> None:
     (FIGURES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def take_connectors(folder: Path) -> None:
+    """Put what the runs of `train align --json` in a folder printed into one file."""
+    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    text = json.dumps({"cells": cells}, indent=1, ensure_ascii=False)
+    (FIGURES / "connectors.json").write_text(text + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    if "--take" in sys.argv:
+    if "--take-connectors" in sys.argv:
+        take_connectors(Path(sys.argv[2]))
+    elif "--take" in sys.argv:
         take(sys.argv[2], Path(sys.argv[3]))
     elif "--write" in sys.argv:
         CARD.write_text(with_figures(CARD.read_text(encoding="utf-8")), encoding="utf-8")

@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from audiochat.cli.options import show_progress
+from audiochat.cli.options import check_output, show_progress
 from audiochat.cli.training_run import Steps, add_length, add_step, ended
 from audiochat.errors import DataError
+from audiochat.evaluation.provenance import write_json
 from audiochat.speech_data.packed import packed_folders
 from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
 
 if TYPE_CHECKING:
     from audiochat.model.checkpoint import TrainedParts
     from audiochat.model.torch_engine import TorchLanguageModel
+    from audiochat.training.align import AlignStage
     from audiochat.training.examples import Example
+    from audiochat.training.train import Run
+
+_SETTINGS = ("connector", "batch_examples", "kl_weight", "encoder_rate", "shard_llm", "seed")
+"""Of the recipe, that options change."""
 
 N_HELD_OUT = 48
 """Examples to validate on where no others are given."""
@@ -90,6 +96,7 @@ def add_align(steps: Steps) -> None:
     )
     parser.add_argument("--shard-llm", action="store_const", const=True, help="over the processes")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--json", type=Path, metavar="OUT", help="the figures of the run")
     add_length(parser, 20)
     _add_llm(parser)
 
@@ -109,6 +116,8 @@ def _align(options: argparse.Namespace) -> None:
     from audiochat.training.train import Run, RunSettings
 
     recipe = _recipe(options)
+    if options.json:
+        check_output(options.json)
     if bool(options.dev) != bool(options.dev_responses):
         raise DataError("--dev and --dev-responses go together.")
     processes = Processes(options.device)
@@ -133,16 +142,33 @@ def _align(options: argparse.Namespace) -> None:
     figures = run.run()
     if processes.rank:
         return
-    for name, value in figures.items():
-        print(f"{name} {value:.3f}")
+    _tell(options, stage, run, figures)
     if ended(run.share, options.weights):
         with run.averaged():
             save_parts(parts, options.weights)
 
 
+def _tell(
+    options: argparse.Namespace, stage: "AlignStage", run: "Run", figures: dict[str, float]
+) -> None:
+    """Print a run's figures, and write them where --json says."""
+    for name, value in figures.items():
+        print(f"{name} {value:.3f}")
+    if not options.json:
+        return
+    told = {
+        "settings": {name: getattr(stage.recipe, name) for name in _SETTINGS},
+        "steps": run.progress.step,
+        "elapsed_s": round(run.progress.elapsed_s, 1),
+        "train_n": len(stage.train_set),
+        "held_out_n": len(stage.held_out),
+        "figures": figures,
+    }
+    write_json(options.json, told)
+
+
 def _recipe(options: argparse.Namespace) -> AlignRecipe:
-    names = ("connector", "batch_examples", "kl_weight", "encoder_rate", "shard_llm", "seed")
-    given = {name: getattr(options, name) for name in names}
+    given = {name: getattr(options, name) for name in _SETTINGS}
     recipe = ALIGN_RECIPES[options.recipe]
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 

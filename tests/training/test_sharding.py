@@ -1,5 +1,6 @@
 """A frozen LLM spread over two processes of this CPU, run for real."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from audiochat.training.responses import write_responses
 from audiochat.training.sharding import shard_layers
 from tests.conftest import ROOT
 from tests.model import tiny_llama
+from tests.model_card import NLL
 
 LAUNCHER = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -61,7 +63,7 @@ def test_a_connector_is_trained_through_a_sharded_llm(speech: Path, tmp_path: Pa
     command += ["--speech", str(speech), "--responses", str(tmp_path / "all.jsonl")]
     command += ["--dev", str(speech), "--dev-responses", str(tmp_path / "all.jsonl")]
     done = subprocess.run(
-        [*command, "--shard-llm"],
+        [*command, "--shard-llm", "--json", str(tmp_path / "figures.json")],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -71,6 +73,10 @@ def test_a_connector_is_trained_through_a_sharded_llm(speech: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("shuffled_nll") == 1
     assert "end_to_end" in load_parts(weights).connectors
+    printed = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert printed["steps"] == 3
+    assert printed["settings"]["connector"] == "end_to_end"
+    assert set(printed["figures"]) == {f"{name}_nll" for name in NLL}
 
 
 def test_one_process_is_told_how_to_start_more(tmp_path: Path) -> None:
