@@ -86,6 +86,7 @@ def add_align(steps: Steps) -> None:
     parser.add_argument("--fresh", action="store_true", help="forget the connector that is there")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--responses", type=Path, required=True)
+    parser.add_argument("--noise", type=Path, help="spoil every other recording, with these noises")
     parser.add_argument("--dev", type=Path, nargs="+", help="packed, held out, to validate on")
     parser.add_argument("--dev-responses", type=Path, help="the responses to --dev")
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
@@ -181,13 +182,16 @@ def _examples(
 ) -> tuple[list["Example"], list["Example"]]:
     """To train on, and to validate on: of --dev, or the last of the others."""
     from audiochat.model.weights_folder import beam_reader
+    from audiochat.speech_data.augmentation import STRONG, Augmentation
     from audiochat.training.examples import hear_examples
     from audiochat.training.exercises import by_name
     from audiochat.training.responses import read_responses
 
     read = beam_reader(options.weights, parts.units)
 
-    def heard(folders: list[Path], responses: Path) -> list["Example"]:
+    def heard(
+        folders: list[Path], responses: Path, augmentation: Augmentation | None = None
+    ) -> list["Example"]:
         speech = [source for folder in folders for source in packed_folders(folder)]
         told = read_responses(responses)
         examples = hear_examples(
@@ -197,10 +201,14 @@ def _examples(
             lm,
             read=read,
             max_response_tokens=recipe.max_response_tokens,
+            augmentation=augmentation,
         )
         return list(tqdm(examples, total=len(told), unit="clip", desc="hearing"))
 
-    examples = heard(options.speech, options.responses)
+    harder = None
+    if options.noise:
+        harder = Augmentation(STRONG, noise_folder=options.noise, seed=recipe.seed)
+    examples = heard(options.speech, options.responses, harder)
     held_out = heard(options.dev, options.dev_responses) if options.dev else []
     if not held_out:
         examples, held_out = examples[:-N_HELD_OUT], examples[-N_HELD_OUT:]

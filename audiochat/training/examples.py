@@ -7,9 +7,10 @@ from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation
 from audiochat.model.alignment import Read
 from audiochat.model.checkpoint import TrainedParts
-from audiochat.model.ear import Hearing, listen
+from audiochat.model.ear import Hearing, as_batch, listen
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.speech_data.augmentation import Augmentation
 from audiochat.training.exercises import Folders, Spoken
 from audiochat.training.responses import Response, prompt_ids
 
@@ -57,13 +58,20 @@ def hear_examples(
     *,
     read: Read | None,
     max_response_tokens: int,
+    augmentation: Augmentation | None = None,
 ) -> Iterator[Example]:
-    """Hear every exercise that has a recording; the words by `read`, greedily when None."""
-    for response in responses:
+    """Hear every exercise that has a recording; the words by `read`, greedily when None.
+
+    With `augmentation` every other exercise is changed by it: the ear mishears its own training
+    clips too seldom to learn from.
+    """
+    for number, response in enumerate(responses):
         exercise = response.exercise
         if not exercise.recordings:
             continue
         conversation = exercise.spoken(response.replies, folders)
+        if augmentation and number % 2:
+            conversation = _changed(conversation, augmentation, number)
         said = [
             _hear(part, spoken, parts, folders, read)
             for part, spoken in zip(_audio_parts(conversation), exercise.recordings, strict=True)
@@ -102,6 +110,20 @@ def _segments(conversation: Conversation, lm: LanguageModel) -> Iterator[tuple[i
             number += 1
         else:
             yield segment.ids
+
+
+def _changed(conversation: Conversation, augmentation: Augmentation, number: int) -> Conversation:
+    """Every recording as the augmentation's draw of that number makes it."""
+    augmentation.begin(number)
+    messages = []
+    for message in conversation.messages:
+        for at, part in enumerate(message.parts):
+            if isinstance(part, AudioPart):
+                samples, counts = augmentation.samples(*as_batch([part.waveform]))
+                changed = Waveform(samples[0, : int(counts[0])].numpy())
+                message = message.with_part(at, replace(part, waveform=changed))
+        messages.append(message)
+    return replace(conversation, messages=tuple(messages))
 
 
 def _with_words(conversation: Conversation, words: Sequence[str]) -> Conversation:

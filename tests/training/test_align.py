@@ -13,6 +13,7 @@ from audiochat.model.checkpoint import TrainedParts, fresh_parts
 from audiochat.model.config import AudioChatLlamaConfig, EncoderConfig
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.model.units import Units
+from audiochat.speech_data.augmentation import STRONG, Augmentation
 from audiochat.speech_data.packed import packed_folders
 from audiochat.training.align import AlignStage, with_connector
 from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
@@ -72,12 +73,26 @@ def make_parts(recipe: AlignRecipe, lm: TorchLanguageModel, folders: Folders) ->
 
 
 def make_examples(
-    parts: TrainedParts, lm: TorchLanguageModel, folders: Folders, count: int = 8
+    parts: TrainedParts,
+    lm: TorchLanguageModel,
+    folders: Folders,
+    *,
+    augmentation: Augmentation | None = None,
 ) -> list[Example]:
-    exercises = one_clip_each(folders, ("", "Be."))[:count]
+    exercises = one_clip_each(folders, ("", "Be."))[:8]
     replies = respond(lm, [exercise.written() for exercise in exercises], 6)
     responses = [Response(e, (), tuple(ids)) for e, ids in zip(exercises, replies, strict=True)]
-    return list(hear_examples(responses, folders, parts, lm, read=None, max_response_tokens=6))
+    return list(
+        hear_examples(
+            responses,
+            folders,
+            parts,
+            lm,
+            read=None,
+            max_response_tokens=6,
+            augmentation=augmentation,
+        )
+    )
 
 
 def make_stage(recipe: AlignRecipe, lm: TorchLanguageModel, folders: Folders) -> AlignStage:
@@ -141,6 +156,20 @@ def test_batches_are_of_one_group(lm: TorchLanguageModel, folders: Folders) -> N
         batch = stage.batch(step)
         assert batch == stage.batch(step)
         assert len({stage.train_set[at].group for at in batch}) == 1
+
+
+def test_every_other_exercise_is_harder_to_hear(lm: TorchLanguageModel, folders: Folders) -> None:
+    parts = make_parts(TINY, lm, folders)
+    plain = make_examples(parts, lm, folders)
+    augmentation = Augmentation(STRONG, noise_folder=None, seed=1)
+    changed = make_examples(parts, lm, folders, augmentation=augmentation)
+    for number, (before, after) in enumerate(zip(plain, changed, strict=True)):
+        one, two = before.recordings[0].waveform, after.recordings[0].waveform
+        assert (one.digest == two.digest) == (number % 2 == 0)
+        assert (before.written, before.response) == (after.written, after.response)
+    again = make_examples(parts, lm, folders, augmentation=augmentation)
+    for one, two in zip(changed, again, strict=True):
+        assert one.recordings[0].waveform.digest == two.recordings[0].waveform.digest
 
 
 def test_a_common_beginning_changes_no_logits(lm: TorchLanguageModel) -> None:
