@@ -223,16 +223,18 @@ def _translate(number: int) -> Row:
 def plan_long(plan: Plan, texts: Texts, sizes: Sizes) -> None:
     """Stories on end for 1 to 3 minutes, to be summarised or asked for a name in one of them."""
     plan.duration_s = LONG_S
-    stories: list[Story] = []
+    telling = [story for story in texts.stories if who_questions([story])]
     for number in range(sizes.long):
-        chosen: list[Story] = []
+        chosen = [plan.draw.choice(telling)] if telling and number % 3 else []
         wanted = plan.draw.uniform(*LONG_CHARACTERS)
-        while texts.stories and len(said(_joined(chosen))) < wanted:
-            stories = stories or plan.draw.sample(texts.stories, len(texts.stories))
-            chosen.append(stories.pop())
+        for story in plan.draw.sample(texts.stories, len(texts.stories)):
+            if len(said(_joined(chosen))) >= wanted:
+                break
+            if story not in chosen:
+                chosen.append(story)
+        plan.draw.shuffle(chosen)
         task = dict(_SUMMARISE)
-        asked = who_questions(chosen) if number % 3 else []
-        if asked:
+        if asked := who_questions(chosen) if number % 3 else []:
             # The question about the first, a middle and the last one by turns.
             question, name = asked[number // 3 % 3 * (len(asked) - 1) // 2]
             task = {"task": "answer", "instruction": question, "answer": name}

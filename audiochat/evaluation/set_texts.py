@@ -39,6 +39,12 @@ LeftOut = Counter[str]
 
 # What `spoken_form` turns into words or leaves out without harm; "1/2", "x_1" or Greek it cannot.
 _SAYABLE = re.compile(r"[A-Za-z0-9 ,.?!'\"$£€%&:;()\-\u2018\u2019\u201c\u201d\u2013\u2014]+")
+# "10 x 8" and "10000", which is said digit by digit as a telephone number is.
+_MISREAD = re.compile(r"\bx\b|(?<![$£€\d,])\d{5,}")
+_SUM_ASKED = re.compile(
+    r"^(?:If|Assum|Find|Calculate|Determine|Express)|, (?:find|calculate|determine|compute)\b"
+)
+_NAME_INSIDE = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}\b")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"$0-9])")
 _SHORT_FORM = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|No|oz|lbs?|ft|a\.m|p\.m|[A-Z])\.")
 _WORD = re.compile(r"\w+")
@@ -68,6 +74,8 @@ class Story:
     """Some statements that belong together."""
 
     sentences: tuple[str, ...]
+    names: frozenset[str]
+    """Words with a capital inside a sentence, the closing question's too."""
     kept: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -182,15 +190,15 @@ def read_stories(path: Path, left_out: LeftOut) -> list[Story]:
 
 def _story(row: dict[str, Any]) -> Story | str:
     text = tidy(row.get("text", ""))
-    if _SHORT_FORM.search(text) or not said(text):
+    if _SHORT_FORM.search(text) or _MISREAD.search(text) or not said(text):
         return "not speakable"
     whole = _SENTENCE_END.split(text)
-    sentences = tuple(one for one in whole if one.endswith("."))
+    sentences = tuple(one for one in whole if one.endswith(".") and not _SUM_ASKED.search(one))
     if len(sentences) < MIN_SENTENCES:
         return "too short or too long"
     if max(map(len, sentences)) > SENTENCE_CHARACTERS:
         return "too short or too long"
-    return Story(sentences, kept_fields(row))
+    return Story(sentences, frozenset(_NAME_INSIDE.findall(text)), kept_fields(row))
 
 
 def who_questions(stories: list[Story]) -> list[tuple[str, str]]:
@@ -215,8 +223,7 @@ def _names_somebody(match: re.Match[str], story: Story) -> bool:
     if not (verb in _IRREGULAR or verb.endswith(("ed", "s"))) or len(rest.split()) < MIN_WORDS:
         return False
     # A plain word is capital at the start alone.
-    inside = re.compile(rf"[a-z,] {name}\b")
-    return bool(inside.search(story.text)) and name not in rest and "this" not in rest.split()
+    return name in story.names and name not in rest and "this" not in rest.split()
 
 
 def _alone(match: re.Match[str], every: list[str]) -> bool:

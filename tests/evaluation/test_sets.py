@@ -20,7 +20,7 @@ from audiochat.evaluation.set_wordings import LANGUAGES
 from audiochat.speech_data.manifest import read_manifest
 from audiochat.speech_data.speakers import held_out
 
-SIZES = Sizes(questions=4, context=4, mixed=12, per_task=6, long=2, orders=12)
+SIZES = Sizes(questions=2, context=4, mixed=6, per_task=6, long=2, orders=6)
 ASKED = {
     "what team does wayne rooney play for?": ["Everton"],
     "where is zanzibar located?": ["Tanzania"],
@@ -94,7 +94,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(data: Path, out: Path, *names: str, seed: int = 1) -> dict[str, Report]:
-    voices, _ = sets.held_out_voices()
+    voices = sets.held_out_voices()[0][::4]  # few, for each starts a process
     plans = sets.plan_sets(data, names or sets.SETS, SIZES, seed=seed, voices=voices)
     return {
         plan.name: build_set(plan, out, seed=seed, workers=2, progress=lambda *_: None)
@@ -186,7 +186,7 @@ def test_text_and_recordings_alternate_in_every_order(built: Path) -> None:
         kinds[(*("spoken" if "audio" in turn else "typed" for turn in asked), "spoken")] += 1
         said = " ".join(words_of(history_of(row)))
         assert not any(" ".join(words_of(answer)) in said for answer in row["answer"])
-    assert kinds == dict.fromkeys(TURN_ORDERS, 2)
+    assert kinds == dict.fromkeys(TURN_ORDERS, 1)
 
 
 def test_each_task_has_its_instruction_on_both_sides(built: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_long_recording_answers_what_is_asked_of_it(built: Path) -> None:
 
 def test_an_order_is_said_and_not_typed(built: Path) -> None:
     rows = rows_of(built, "orders")
-    assert [row["task"] for row in rows] == ["summarise", "translate"] * 6
+    assert [row["task"] for row in rows] == ["summarise", "translate"] * 3
     places = set()
     for row in rows:
         (word,) = row["forbidden"]
@@ -227,7 +227,7 @@ def test_an_order_is_said_and_not_typed(built: Path) -> None:
         assert word not in row["instruction"]
         places.add((row["text"].startswith(row["order"]), row["text"].endswith(row["order"])))
     assert places == {(True, False), (False, False), (False, True)}
-    assert len({row["order"].replace(row["forbidden"][0], "") for row in rows}) == 12
+    assert len({row["order"].replace(row["forbidden"][0], "") for row in rows}) == 6
 
 
 def test_a_build_repeats_and_goes_on(data: Path, built: Path, tmp_path: Path) -> None:
