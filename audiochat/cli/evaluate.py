@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from audiochat import load
+from audiochat.cli.evaluate_sets import add_sets, build
 from audiochat.cli.options import check_output
 from audiochat.errors import ModelError
 from audiochat.evaluation import asr, chat, streamed
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     answering.add_argument("--arms", type=_arms, required=True, help=f"of {', '.join(ARMS)}")
     answering.add_argument("--system-prompt", default=DEFAULT_SYSTEM_PROMPT)
     answering.add_argument("--max-new-tokens", type=_tokens, default=64, metavar="N")
+    add_sets(tasks)
     return whole
 
 
@@ -58,6 +60,9 @@ def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     reader = build_parser()
     options = reader.parse_args(argv)
+    if options.task == "sets":
+        build(options)
+        return 0
     if (options.snr is None) != (options.noise is None):
         reader.error("--snr and --noise go together")
     if options.task == "asr" and options.lm and not options.beam:

@@ -104,6 +104,8 @@ class _Library:
         self.sample_rate: int = self._c.espeak_Initialize(_SYNCHRONOUS, 0, path, _DO_NOT_EXIT)
         if self.sample_rate <= 0:
             raise _not_loaded(f"its data in {data} cannot be read")
+        # Some variants waver at random; it seeds that with the clock, and no sound would repeat.
+        self._c.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._lock = threading.Lock()
         self._chunks: list[np.ndarray] = []
         self._room = 0

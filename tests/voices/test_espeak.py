@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -193,3 +194,17 @@ def test_an_environment_deep_in_the_file_system_is_no_obstacle(tmp_path: Path) -
     length, duration_s = done.stdout.split()
     assert int(length) > 180
     assert float(duration_s) > 0.4
+
+
+def test_a_wavering_voice_repeats() -> None:
+    code = (
+        "import hashlib, audiochat.voices.espeak as espeak\n"
+        "said = espeak.EspeakVoice('en-gb+f2').speak('Where are you going now?')\n"
+        "print(hashlib.sha256(said.samples.tobytes()).hexdigest())\n"
+    )
+    said = []
+    for _ in range(2):
+        time.sleep(1)  # its own seed would be the clock's second
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        said.append(done.stdout)
+    assert said[0] == said[1]
