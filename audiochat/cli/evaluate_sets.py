@@ -27,10 +27,11 @@ def add_sets(tasks: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--only", type=_names, default=sets.SETS, metavar="NAMES", help=f"of {','.join(sets.SETS)}"
     )
     parser.add_argument("--workers", type=_positive, default=2, metavar="N", help="processes")
+    parser.set_defaults(run=run)
 
 
-def build(options: argparse.Namespace) -> None:
-    """Make the sets, and print a line for each.
+def run(options: argparse.Namespace) -> int:
+    """Make the sets, and print a line for each; returns the exit code.
 
     Raises:
         DataError: the data lack something, or --out cannot be written or holds other sets.
@@ -58,6 +59,7 @@ def build(options: argparse.Namespace) -> None:
             print(_summary(report), flush=True)
     if {"tasks", "long", "orders"} & set(options.only):
         print("Translations and summaries have no reference answers: the data hold none.")
+    return 0
 
 
 def _summary(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""One question through every arm: its written words, or its sound by each way of hearing.
+"""One case through every arm: its written words, or its sound by each way of hearing.
 
 All arms share the model, the system prompt and the decoding, so that they differ in hearing alone.
 """
@@ -6,22 +6,25 @@ All arms share the model, the system prompt and the decoding, so that they diffe
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiochat.conversation import Conversation, Message
-from audiochat.errors import AudioError
-from audiochat.evaluation.clips import Clip
+from audiochat.errors import AudioError, ConversationError, ModelError
+from audiochat.evaluation.cases import ANSWER, Case
 from audiochat.evaluation.metrics import succeeds
 from audiochat.model.audio_chat_llama import ARMS as HEARING_ARMS
 from audiochat.model.audio_chat_llama import AudioChatLlama, Prompt
-from audiochat.model.language_model import LanguageModel
+from audiochat.model.generate import Token, generate
+from audiochat.model.language_model import Cache, LanguageModel
 from audiochat.sampling import Sampling
 
 TEXT = "text"
 """The arm that reads the written words: what the others are measured against."""
+
+CASCADE = "cascade"
 
 ARMS = (TEXT, *HEARING_ARMS)
 
@@ -36,10 +39,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Reply:
-    """What one arm made of one clip."""
+    """What one arm made of one case."""
 
     heard: str | None
-    """None for the arm that reads; empty where no word was heard, and then so is the reply."""
+    """Of the newest recording. None for the arm that reads; empty where no word was heard, and
+    then so is the reply."""
 
     text: str
     ids: tuple[int, ...]
@@ -55,76 +59,168 @@ class Reply:
     success: bool | None = None
     """Whether a right answer is in it; None where the manifest has none."""
 
-
-def ask_all(
-    model: AudioChatLlama, clip: Clip, arms: Sequence[str], setting: Setting
-) -> dict[str, Reply]:
-    """Ask one clip's question through the arms; the text arm is asked in any case."""
-    found: dict[str, Reply] = {}
-    reference: tuple[int, ...] = ()
-    for arm in (TEXT, *(arm for arm in arms if arm != TEXT)):
-        found[arm] = ask(model, clip, arm, setting, reference)
-        reference = reference or found[arm].ids
-    return found
+    n_dropped: int = 0
+    """Turns of the history that did not fit into the model's context."""
 
 
-def ask(
-    model: AudioChatLlama, clip: Clip, arm: str, setting: Setting, reference: tuple[int, ...]
-) -> Reply:
-    """Ask one clip's question through one arm.
+class Examiner:
+    """Asks one model cases, through each arm.
 
-    Args:
-        model: hears and answers.
-        clip: the question.
-        arm: one of ARMS.
-        setting: what all arms share.
-        reference: tokens of the text arm's reply; empty for the text arm itself, which scores
-            its own.
+    The system prompt is read once, as a page does when it loads; all else is new to every arm.
     """
-    # Nothing may be left from the arm before, or the second to hear a clip would be the faster.
-    model.close()
-    asked = Message.user(clip.line.text if arm == TEXT else clip.waveform)
-    conversation = Conversation((asked,), setting.system_prompt)
-    way = next((hearing for hearing in HEARING_ARMS if hearing == arm), None)
-    start = time.perf_counter()
-    success = False if clip.answers else None
-    try:
-        prompt = model.prepare(conversation, setting.sampling, arm=way)
-    except AudioError:
-        return Reply("", "", (), None, n_tokens=len(reference), success=success)
-    reply, ids, first_text_ms = _write(model, prompt, setting.sampling, start)
-    scored = reference or ids
-    return Reply(
-        heard=" ".join(hearing.text for _, _, hearing in prompt.hearings) if way else None,
-        text=reply,
-        ids=ids,
-        first_text_ms=first_text_ms,
-        nll=summed_nll(model.lm, prompt.embeds, scored),
-        n_tokens=len(scored),
-        success=succeeds(reply, clip.answers) if clip.answers else None,
-    )
+
+    def __init__(self, model: AudioChatLlama, setting: Setting) -> None:
+        """Read the system prompt.
+
+        Raises:
+            ModelError: The language model cannot read it.
+        """
+        self.model, self.setting = model, setting
+        self._system = _SystemPrompt.read(model, setting)
+
+    def ask_all(
+        self, case: Case, arms: Sequence[str], written: Reply | None = None
+    ) -> dict[str, Reply]:
+        """Ask one case through the arms; the text arm is asked in any case.
+
+        Args:
+            case: What to ask.
+            arms: Of ARMS.
+            written: The text arm's reply where it is known: no noise changes what it reads.
+        """
+        written = written or self.ask(case, TEXT)
+        found = {TEXT: written}
+        for arm in arms:
+            if arm != TEXT:
+                found[arm] = self.ask(case, arm, written.ids)
+        return found
+
+    def ask(self, case: Case, arm: str, reference: tuple[int, ...] | None = None) -> Reply:
+        """Ask one case through one arm.
+
+        Args:
+            case: What to ask.
+            arm: One of ARMS.
+            reference: Tokens of the reply to score; the arm's own when None.
+        """
+        start, prompt = self._prepare(case, arm)
+        answers = case.answers if case.task == ANSWER else ()
+        if prompt is None:
+            heard = None if arm == TEXT else ""
+            missed = False if answers else None
+            return Reply(heard, "", (), None, n_tokens=len(reference or ()), success=missed)
+        tokens, first_text_ms = self._write(prompt, start)
+        ids = tuple(token.id for token in tokens)
+        text = "".join(token.piece for token in tokens).strip()
+        scored = ids if reference is None else reference
+        newest = len(case.messages) - 1
+        words = [hearing.text for index, _, hearing in prompt.hearings if index == newest]
+        return Reply(
+            heard=None if arm == TEXT else " ".join(words),
+            text=text,
+            ids=ids,
+            first_text_ms=first_text_ms,
+            nll=_summed_nll(self.model.lm, prompt, scored, tokens[-1].cache) if scored else None,
+            n_tokens=len(scored),
+            success=succeeds(text, answers) if answers else None,
+            n_dropped=prompt.n_dropped,
+        )
+
+    def greedy_first_text_ms(self, case: Case) -> float | None:
+        """Milliseconds to the first text of the cascade whose words are read greedily."""
+        read, self.model.read = self.model.read, None
+        try:
+            start, prompt = self._prepare(case, CASCADE)
+            return self._write(prompt, start, whole=False)[1] if prompt else None
+        finally:
+            self.model.close()  # forget the greedy hearing
+            self.model.read = read
+
+    def _prepare(self, case: Case, arm: str) -> tuple[float, Prompt | None]:
+        """The time of the question, and its prompt: None where nothing can be answered."""
+        # Nothing may be left from the arm before, or the second to hear a clip would be the faster.
+        self.model.close()
+        conversation = case.conversation(self.setting.system_prompt, written=arm == TEXT)
+        way = next((hearing for hearing in HEARING_ARMS if hearing == arm), None)
+        start = time.perf_counter()
+        try:
+            return start, self.model.prepare(conversation, self.setting.sampling, arm=way)
+        except (AudioError, ConversationError):
+            return start, None
+
+    def _write(
+        self, prompt: Prompt, start: float, *, whole: bool = True
+    ) -> tuple[list[Token], float | None]:
+        """The reply, or only its first text, and the milliseconds from `start` to that."""
+        cache = self._system.beginning(prompt.keys)
+        read = cache.length if cache else 0
+        first_text_ms = None
+        tokens = []
+        for token in generate(
+            self.model.lm, prompt.embeds[read:], self.setting.sampling, cache=cache
+        ):
+            tokens.append(token)
+            if token.piece and first_text_ms is None:
+                first_text_ms = 1000 * (time.perf_counter() - start)
+                if not whole:
+                    break
+        return tokens, first_text_ms
 
 
-def summed_nll(lm: LanguageModel, prompt: np.ndarray, ids: Sequence[int]) -> float:
-    """Summed negative log-likelihood of tokens after a prompt (L, H), in nats."""
-    if not ids:
-        return 0.0
-    logits = lm.score(np.concatenate([prompt, lm.embed(ids)]))[len(prompt) - 1 : -1]
-    logits = logits.astype(np.float64)
+def check_arms(model: AudioChatLlama, arms: Sequence[str]) -> None:
+    """Make sure, before an hour of asking, that the weights have every arm.
+
+    Raises:
+        ModelError: One has no connector.
+    """
+    for arm in arms:
+        if arm not in (TEXT, CASCADE, *model.parts.connectors):
+            there = ", ".join((TEXT, CASCADE, *model.parts.connectors))
+            raise ModelError(
+                f"These weights have no {arm} connector. Leave {arm} out of --arms "
+                f"(there are {there}), or train it."
+            )
+
+
+@dataclass(frozen=True)
+class _SystemPrompt:
+    """What every prompt begins with, as the language model has read it."""
+
+    keys: tuple[Hashable, ...]
+    cache: Cache | None
+
+    @classmethod
+    def read(cls, model: AudioChatLlama, setting: Setting) -> _SystemPrompt:
+        """Read what two questions have in common."""
+        model.close()
+        one, other = (
+            model.prepare(
+                Conversation((Message.user(word),), setting.system_prompt), setting.sampling
+            )
+            for word in ("yes", "no")
+        )
+        n = _common(one.keys, other.keys)
+        cache = model.lm.extend(one.embeds[:n])[1] if n else None
+        return cls(one.keys[:n], cache)
+
+    def beginning(self, keys: Sequence[Hashable]) -> Cache | None:
+        """A copy of what a prompt has in common with it; the prompt's last position is new."""
+        n = min(_common(self.keys, keys), len(keys) - 1)
+        return self.cache.prefix(n) if self.cache and n > 0 else None
+
+
+def _common(ours: Sequence[Hashable], theirs: Sequence[Hashable]) -> int:
+    """How many positions are the same from the beginning."""
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
+
+
+def _summed_nll(lm: LanguageModel, prompt: Prompt, ids: Sequence[int], cache: Cache) -> float:
+    """Summed negative log-likelihood of tokens after a prompt that the cache has read, in nats."""
+    before = len(prompt.embeds) - 1
+    again = cache.prefix(before) if before else None
+    asked = np.concatenate([prompt.embeds[before:], lm.embed(ids)[:-1]])
+    logits = lm.score(asked, again).astype(np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
     chosen = logits[np.arange(len(ids)), np.asarray(ids)]
     return float((np.log(np.exp(logits).sum(axis=-1)) - chosen).sum())
-
-
-def _write(
-    model: AudioChatLlama, prompt: Prompt, sampling: Sampling, start: float
-) -> tuple[str, tuple[int, ...], float | None]:
-    """The reply's text and tokens, and the milliseconds from `start` to its first text."""
-    text, first_text_ms = "", None
-    ids: list[int] = []
-    for token in model.stream(prompt, sampling):
-        ids.append(token.id)
-        text += token.piece
-        if token.piece and first_text_ms is None:
-            first_text_ms = 1000 * (time.perf_counter() - start)
-    return text.strip(), tuple(ids), first_text_ms

@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from audiochat.evaluation.answered import Answered
 from audiochat.evaluation.arms import TEXT, Reply
-from audiochat.evaluation.clips import Clip
+from audiochat.evaluation.cases import ANSWER, SUMMARISE, TRANSCRIBE, TRANSLATE
+from audiochat.evaluation.comparisons import obeyed, paired, pairs, retention
 from audiochat.evaluation.metrics import (
-    Errors,
+    best_chrf,
+    bleu,
     chrf,
+    chrf_ci95,
     count_errors,
-    difference_ci95,
     normalise,
     perplexity,
-    perplexity_difference_ci95,
+    perplexity_ci95,
     ratio,
     ratio_ci95,
 )
 
-HEARD_WELL_WER = 0.1
-"""Rows heard at least this well show what is lost after hearing."""
+DONE_WER = 0.1
+"""A transcription with at most this word error rate has done its task."""
+
+DONE_CHRF = 0.5
+"""A translation or summary with at least this chrF to a reference has done its task."""
 
 
-@dataclass(frozen=True)
-class Answered:
-    """One clip with every arm's reply."""
+def figures(rows: Sequence[Answered], arms: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of some rows: of each arm, compared, and by set and task.
 
-    clip: Clip
-    replies: dict[str, Reply]
-
-    def errors(self, arm: str) -> Errors:
-        """Edits between what was said and what this arm heard."""
-        return count_errors(self.clip.line.spoken, self.replies[arm].heard or "")
-
-
-def report(rows: Sequence[Answered], arms: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of each arm, the comparisons, and every row."""
-    return {
-        "arms": {arm: summary(rows, arm) for arm in arms},
-        "retention": {arm: retention(rows, arm) for arm in arms if arm != TEXT},
-        "paired": {
-            f"{ours}-{theirs}": paired(rows, ours, theirs)
-            for theirs, ours in combinations(_by_rank(arms), 2)
-        },
-        "rows": [_row(row, arms) for row in rows],
-    }
+    `sets` and `tasks` are there when there is more than one, `obeyed` when a row has forbidden
+    words.
+    """
+    found = _compared(rows, arms)
+    for key, name_of in (("sets", _set_of), ("tasks", _task_of)):
+        names = sorted({name_of(row) for row in rows})
+        if len(names) > 1:
+            found[key] = {
+                name: _compared([row for row in rows if name_of(row) == name], arms)
+                for name in names
+            }
+    forbidding = [row for row in rows if row.case.forbidden]
+    if forbidding:
+        found["obeyed"] = {arm: obeyed(forbidding, arm) for arm in arms}
+    return found
 
 
 def summary(rows: Sequence[Answered], arm: str) -> dict[str, Any]:
@@ -59,93 +58,141 @@ def summary(rows: Sequence[Answered], arm: str) -> dict[str, Any]:
     nothing was heard have no perplexity, `perplexity_n` counts the others.
     """
     replies = [row.replies[arm] for row in rows]
-    wanted = [row.replies[TEXT] for row in rows]
-    judged = [float(reply.success) for reply in replies if reply.success is not None]
+    texts = [reply.text for reply in replies]
+    wanted = [row.replies[TEXT].text for row in rows]
     scored = [reply for reply in replies if reply.nll is not None]
+    losses, tokens = [r.nll or 0.0 for r in scored], [r.n_tokens for r in scored]
     errors = [row.errors(arm) for row in rows] if arm != TEXT else []
-    same = [normalise(a.text) == normalise(b.text) for a, b in zip(replies, wanted, strict=True)]
+    same = [float(normalise(a) == normalise(b)) for a, b in zip(texts, wanted, strict=True)]
     return {
         "n": len(rows),
-        "success": ratio(judged, [1] * len(judged)) if judged else None,
-        "success_n": len(judged),
-        "success_ci95": ratio_ci95(judged, [1] * len(judged)) if judged else None,
-        "perplexity": perplexity([r.nll or 0.0 for r in scored], [r.n_tokens for r in scored]),
+        **_success(replies),
+        "perplexity": perplexity(losses, tokens),
+        "perplexity_ci95": perplexity_ci95(losses, tokens),
         "perplexity_n": len(scored),
-        "chrf": chrf([reply.text for reply in replies], [reply.text for reply in wanted]),
-        "exact": ratio([float(one) for one in same], [1] * len(same)),
-        "bleu": None,
+        "chrf": chrf(texts, wanted),
+        "chrf_ci95": chrf_ci95(texts, wanted),
+        "exact": ratio(same, [1] * len(same)),
+        **_against_references(rows, arm),
+        **_done(rows, arm),
         "wer": ratio([e.errors for e in errors], [e.words for e in errors]) if errors else None,
-        "first_text_ms": _times([r.first_text_ms for r in replies if r.first_text_ms is not None]),
+        "first_text_ms": times([r.first_text_ms for r in replies if r.first_text_ms is not None]),
     }
 
 
-def retention(rows: Sequence[Answered], arm: str) -> dict[str, Any]:
-    """Return the share of the text arm's success that an arm keeps: over all rows with an answer,
-    and over those it heard well.
-    """
-    judged = [row for row in rows if row.replies[arm].success is not None]
-    heard = [row for row in judged if _heard_well(row.errors(arm))]
-    return {"all": _kept(judged, arm), f"wer<={HEARD_WELL_WER:g}": _kept(heard, arm)}
-
-
-def paired(rows: Sequence[Answered], ours: str, theirs: str) -> dict[str, Any]:
-    """Return `ours` less `theirs` on the same rows: success and perplexity.
-
-    `ci95` is of the success; of the perplexity where no row has an answer.
-    """
-    judged = [r for r in rows if r.replies[ours].success is not None]
-    first = [float(r.replies[ours].success or 0) for r in judged]
-    second = [float(r.replies[theirs].success or 0) for r in judged]
-    scored = [r for r in rows if None not in (r.replies[ours].nll, r.replies[theirs].nll)]
-    losses = [[r.replies[arm].nll or 0.0 for r in scored] for arm in (ours, theirs)]
-    tokens = [r.replies[ours].n_tokens for r in scored]
-    values = [perplexity(one, tokens) for one in losses]
-    difference = None if values[0] is None or values[1] is None else values[0] - values[1]
-    unsure = perplexity_difference_ci95(losses[0], losses[1], tokens)
-    return {
-        "success": float(np.mean(first) - np.mean(second)) if judged else None,
-        "perplexity": difference,
-        "ci95": difference_ci95(first, second) if judged else unsure,
-        "perplexity_ci95": unsure,
-        "n": len(rows),
-    }
-
-
-def _by_rank(arms: Sequence[str]) -> list[str]:
-    """The hearing arms, the plainest first: a pair is named "better-plainer"."""
-    return [arm for arm in ("cascade", "end_to_end", "hybrid") if arm in arms]
-
-
-def _heard_well(errors: Errors) -> bool:
-    return errors.words > 0 and errors.errors <= HEARD_WELL_WER * errors.words
-
-
-def _kept(rows: Sequence[Answered], arm: str) -> dict[str, Any]:
-    ours = sum(bool(row.replies[arm].success) for row in rows)
-    written = sum(bool(row.replies[TEXT].success) for row in rows)
-    return {"retention": ours / written if written else None, "n": len(rows)}
-
-
-def _times(times_ms: Sequence[float]) -> dict[str, float] | None:
+def times(times_ms: Sequence[float]) -> dict[str, float] | None:
+    """Return the median and the 95th percentile; None of nothing."""
     if not times_ms:
         return None
     median, p95 = np.percentile(times_ms, [50, 95])
     return {"median": round(float(median), 1), "p95": round(float(p95), 1)}
 
 
-def _row(row: Answered, arms: Sequence[str]) -> dict[str, Any]:
+def first_text(arms: dict[str, Any], greedy_ms: Sequence[float] | None) -> dict[str, Any]:
+    """Return the time of the cascade that reads greedily, and the other arms' beside it.
+
+    Args:
+        arms: The figures of each arm, of the same run.
+        greedy_ms: Its times; None where the model's own cascade reads greedily.
+    """
+    medians = {arm: (one["first_text_ms"] or {}).get("median") for arm, one in arms.items()}
+    greedy = arms["cascade"]["first_text_ms"] if greedy_ms is None else times(greedy_ms)
+    beside = {"cascade_greedy": (greedy or {}).get("median"), "cascade": medians["cascade"]}
     return {
-        "audio": row.clip.name,
-        "text": row.clip.line.text,
-        "answer": list(row.clip.answers) or None,
-        "arms": {
-            arm: {
-                "heard": row.replies[arm].heard,
-                "reply": row.replies[arm].text,
-                "success": row.replies[arm].success,
-                "nll": row.replies[arm].nll,
-                "tokens": row.replies[arm].n_tokens,
-            }
-            for arm in arms
+        "cascade_greedy": greedy,
+        "ratios": {
+            f"{arm}/{name}": round(ours / theirs, 4)
+            for arm, ours in medians.items()
+            for name, theirs in beside.items()
+            if ours and theirs and arm not in (TEXT, name)
         },
+    }
+
+
+def rows_as_json(rows: Sequence[Answered], arms: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every row with what each arm heard and answered."""
+    return [
+        {
+            "audio": row.clip.name,
+            "text": row.clip.line.text,
+            "answer": list(row.case.answers) or None,
+            "set": row.clip.line.set_name,
+            "task": row.case.task,
+            "arms": {arm: _reply(row.replies[arm]) for arm in arms},
+        }
+        for row in rows
+    ]
+
+
+def _compared(rows: Sequence[Answered], arms: Sequence[str]) -> dict[str, Any]:
+    return {
+        "arms": {arm: summary(rows, arm) for arm in arms},
+        "retention": {arm: retention(rows, arm) for arm in arms if arm != TEXT},
+        "paired": {f"{a}-{b}": paired(rows, a, b) for a, b in pairs(arms)},
+    }
+
+
+def _success(replies: Sequence[Reply]) -> dict[str, Any]:
+    judged = [float(reply.success) for reply in replies if reply.success is not None]
+    ones = [1] * len(judged)
+    return {
+        "success": ratio(judged, ones) if judged else None,
+        "success_n": len(judged),
+        "success_ci95": ratio_ci95(judged, ones) if judged else None,
+    }
+
+
+def _against_references(rows: Sequence[Answered], arm: str) -> dict[str, Any]:
+    """BLEU of translations and summaries, word error rate of transcriptions."""
+    referred = [r for r in rows if r.case.task in (TRANSLATE, SUMMARISE) and r.case.answers]
+    written = [r for r in rows if r.case.task == TRANSCRIBE]
+    errors = [count_errors(r.clip.line.spoken, r.replies[arm].text) for r in written]
+    return {
+        "bleu": bleu([r.replies[arm].text for r in referred], [r.case.answers for r in referred]),
+        "bleu_n": len(referred),
+        "reply_wer": ratio([e.errors for e in errors], [e.words for e in errors])
+        if errors
+        else None,
+    }
+
+
+def _done(rows: Sequence[Answered], arm: str) -> dict[str, Any]:
+    """How often the task itself is done; of rows that have something to judge it by."""
+    clear = [row for row in rows if row.case.answers or row.case.task == TRANSCRIBE]
+    judged = [float(_does(row, arm)) for row in clear]
+    ones = [1] * len(judged)
+    return {
+        "done": ratio(judged, ones) if judged else None,
+        "done_n": len(judged),
+        "done_ci95": ratio_ci95(judged, ones) if judged else None,
+    }
+
+
+def _does(row: Answered, arm: str) -> bool:
+    reply = row.replies[arm]
+    if row.case.task == ANSWER:
+        return bool(reply.success)
+    if row.case.task == TRANSCRIBE:
+        errors = count_errors(row.clip.line.spoken, reply.text)
+        return errors.errors <= DONE_WER * errors.words
+    return best_chrf(reply.text, row.case.answers) >= DONE_CHRF
+
+
+def _set_of(row: Answered) -> str:
+    return row.clip.line.set_name
+
+
+def _task_of(row: Answered) -> str:
+    return row.case.task
+
+
+def _reply(reply: Reply) -> dict[str, Any]:
+    """One reply; `dropped` says how many turns of its history did not fit."""
+    return {
+        "heard": reply.heard,
+        "reply": reply.text,
+        "success": reply.success,
+        "nll": reply.nll,
+        "tokens": reply.n_tokens,
+        **({"dropped": reply.n_dropped} if reply.n_dropped else {}),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,12 +24,6 @@ class Clip:
 
     line: ManifestLine
     waveform: Waveform
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """The right answers, none where the manifest has none."""
-        answer = self.line.extra.get("answer") or ()
-        return (answer,) if isinstance(answer, str) else tuple(map(str, answer))
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,13 @@ def read_clips(manifest: Path, audio_root: Path, limit: int | None = None) -> Cl
 
 
 def with_noise(clips: tuple[Clip, ...], folder: Path, snr_db: float) -> tuple[Clip, ...]:
-    """Lay noise over every clip, as loud as the signal-to-noise ratio says.
+    """Lay noise over every clip, as loud as the signal-to-noise ratio says; see `lay_noise`."""
+    noisy = lay_noise([clip.waveform for clip in clips], folder, snr_db)
+    return tuple(replace(clip, waveform=one) for clip, one in zip(clips, noisy, strict=True))
+
+
+def lay_noise(waveforms: Sequence[Waveform], folder: Path, snr_db: float) -> list[Waveform]:
+    """Lay noise over recordings, as loud as the signal-to-noise ratio says.
 
     The ratio is to the speech alone: the mean power of the frames within 30 dB of the loudest.
     Which noise, and which part of it, is drawn from a seed, the same for every ratio.
@@ -73,13 +73,13 @@ def with_noise(clips: tuple[Clip, ...], folder: Path, snr_db: float) -> tuple[Cl
         raise DataError(f"{folder} holds no noise. Give a folder of sound files with --noise.")
     rng = np.random.default_rng(0)
     noisy = []
-    for clip in clips:
+    for waveform in waveforms:
         noise = noises[rng.integers(len(noises))]
         start = int(rng.integers(len(noise)))
-        stretch = np.take(noise, range(start, start + len(clip.waveform.samples)), mode="wrap")
-        mixed = mix(clip.waveform.samples, stretch, snr_db)
-        noisy.append(replace(clip, waveform=Waveform(mixed)))
-    return tuple(noisy)
+        places = np.arange(start, start + len(waveform.samples))
+        stretch = np.take(noise, places, mode="wrap")
+        noisy.append(Waveform(mix(waveform.samples, stretch, snr_db)))
+    return noisy
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:

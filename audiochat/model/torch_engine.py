@@ -145,10 +145,14 @@ class TorchLanguageModel:
         return _to_numpy(read.logits[0, -1]), TorchCache(layers)
 
     @torch.inference_mode()
-    def score(self, embeds: np.ndarray) -> np.ndarray:
-        """Gives the logits (L, V) float32 after every position of embeds (L, H)."""
-        check_room(0, len(embeds), self.context_length)
-        read = self.llama(inputs_embeds=self._batch(embeds), use_cache=False)
+    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> np.ndarray:
+        """Gives the logits (L, V) after every position; see `LanguageModel.score`."""
+        assert cache is None or isinstance(cache, TorchCache)
+        check_room(cache.length if cache else 0, len(embeds), self.context_length)
+        past = DynamicCache(cache.layers) if cache else None
+        read = self.llama(
+            inputs_embeds=self._batch(embeds), past_key_values=past, use_cache=cache is not None
+        )
         return _to_numpy(read.logits[0])
 
     def _batch(self, embeds: np.ndarray) -> torch.Tensor:

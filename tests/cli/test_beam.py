@@ -8,7 +8,7 @@ import torch
 
 from audiochat.__main__ import main
 from audiochat.audio import SAMPLE_RATE, Waveform, write_wav
-from audiochat.cli import evaluate
+from audiochat.cli import evaluate_asr
 from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.model.beam_search import BeamSearch
 from audiochat.model.checkpoint import TrainedParts, save_parts
@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> AudioChatLlama:
 @pytest.fixture
 def weights(tmp_path: Path, model: AudioChatLlama, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A weights folder without an n-gram model; loading it gives the tiny model, read greedily."""
-    monkeypatch.setattr(evaluate, "load", lambda name: model)
+    monkeypatch.setattr(evaluate_asr, "load", lambda name: model)
     model.close()
     model.read = None
     save_parts(model.parts, tmp_path / "weights")
@@ -80,7 +80,9 @@ def test_the_ngram_model_beside_the_weights_is_used(
         assert found["greedy"][key] == plain["overall"][key]  # type: ignore[index]
     search = BeamSearch(model.parts.units, ngrams)
     for index, row in enumerate(found["rows"]):  # type: ignore[arg-type, var-annotated]
-        waveform = evaluate.read_clips(tmp_path / "manifest.jsonl", tmp_path).clips[index].waveform
+        waveform = (
+            evaluate_asr.read_clips(tmp_path / "manifest.jsonl", tmp_path).clips[index].waveform
+        )
         assert row["heard"] == search.read(model.hear(waveform).log_probs).text
 
 

@@ -8,13 +8,9 @@ import pytest
 
 from audiochat.__main__ import main
 from audiochat.audio import Waveform, write_wav
-from audiochat.cli import evaluate
-from audiochat.errors import AudioError
-from audiochat.evaluation.arms import TEXT, Setting, ask, ask_all
-from audiochat.evaluation.clips import read_clips
+from audiochat.cli import evaluate_asr
 from audiochat.evaluation.peers import PEERS
-from audiochat.model.audio_chat_llama import AudioChatLlama, Prompt
-from audiochat.sampling import Sampling
+from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.voices.espeak import EspeakVoice
 
 QUESTIONS = {"What is the capital of France?": "Paris", "How many days are in a week?": "seven"}
@@ -39,7 +35,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _loaded_once(bot: AudioChatLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "load", lambda name: bot)
+    monkeypatch.setattr(evaluate_asr, "load", lambda name: bot)
 
 
 def arguments(folder: Path, out: Path) -> list[str]:
@@ -82,43 +78,6 @@ def test_hearing_while_it_is_spoken_is_measured(
     assert "left to do at the end" in capsys.readouterr().out
 
 
-def test_answers_are_measured(spoken: Path, tmp_path: Path) -> None:
-    out = tmp_path / "chat.json"
-    argv = ["chat", *arguments(spoken, out), "--arms", "text,cascade", "--max-new-tokens", "8"]
-    assert main(["evaluate", *argv]) == 0
-    found = json.loads(out.read_text())
-    assert list(found["arms"]) == ["text", "cascade"]
-    assert found["settings"]["sampling"]["max_new_tokens"] == 8
-    assert found["arms"]["text"]["exact"] == 1.0
-    assert found["arms"]["text"]["success_n"] == 2
-    # Greedy text is the likeliest to its own prompt: no other prompt makes it likelier by much.
-    assert found["arms"]["cascade"]["perplexity"] >= 0.9 * found["arms"]["text"]["perplexity"]
-
-
-def test_the_same_words_give_the_same_reply(spoken: Path, bot: AudioChatLlama) -> None:
-    clip = read_clips(spoken / "manifest.jsonl", spoken).clips[0]
-    setting = Setting("Be brief.", Sampling(max_new_tokens=6))
-    first = ask(bot, clip, TEXT, setting, ())
-    again = ask_all(bot, clip, (TEXT,), setting)[TEXT]
-    assert (first.text, first.ids, first.nll) == (again.text, again.ids, again.nll)
-    assert first.heard is None
-    assert first.n_tokens == len(first.ids) > 0
-
-
-def test_a_clip_without_words_is_a_failed_answer(
-    spoken: Path, bot: AudioChatLlama, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def deaf(*_: object, **__: object) -> Prompt:
-        raise AudioError("No words were heard.")
-
-    monkeypatch.setattr(bot, "prepare", deaf)
-    clip = read_clips(spoken / "manifest.jsonl", spoken).clips[0]
-    found = ask(bot, clip, "cascade", Setting("", Sampling(max_new_tokens=4)), (1, 2))
-    assert found.text == found.heard == ""
-    assert found.success is False
-    assert found.nll is None
-
-
 @pytest.mark.parametrize(
     "extra",
     [
@@ -144,7 +103,7 @@ def test_a_missing_folder_for_the_figures_is_said_before_the_model_loads(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(evaluate, "load", lambda name: pytest.fail("loaded"))
+    monkeypatch.setattr(evaluate_asr, "load", lambda name: pytest.fail("loaded"))
     assert main(["evaluate", "asr", *arguments(spoken, tmp_path / "absent/out.json")]) == 1
     assert "There is no folder" in capsys.readouterr().err
 

@@ -31,7 +31,7 @@ def test_clips_keep_their_names_sets_and_answers(tmp_path: Path) -> None:
     found = read_clips(manifest_of(tmp_path, 3), tmp_path, limit=2)
     assert [clip.name for clip in found.clips] == ["tones/000.wav", "tones/001.wav"]
     assert {clip.line.set_name for clip in found.clips} == {"tones"}
-    assert found.clips[0].answers == ("a", "b")
+    assert found.clips[0].line.extra["answer"] == ["a", "b"]
     assert not found.problems
 
 

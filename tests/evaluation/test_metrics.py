@@ -2,11 +2,17 @@ import numpy as np
 import pytest
 
 from audiochat.evaluation.metrics import (
+    bleu,
     chrf,
+    chrf_ci95,
+    chrf_difference_ci95,
     count_errors,
     difference_ci95,
     normalise,
     perplexity,
+    perplexity_ci95,
+    perplexity_difference_ci95,
+    perplexity_ratio_ci95,
     ratio,
     ratio_ci95,
     succeeds,
@@ -71,3 +77,38 @@ def test_chrf_is_a_fraction() -> None:
 def test_perplexity_is_weighted_by_tokens() -> None:
     assert perplexity([np.log(2) * 3, np.log(8)], [3, 1]) == pytest.approx(2**1.5)
     assert perplexity([], []) is None
+
+
+def test_the_interval_of_chrf_is_around_sacrebleus_own() -> None:
+    rng = np.random.default_rng(2)
+    words = ["the cat", "sat on", "a mat", "", "x", "and then it slept", "in the sun"]
+    replies = [" ".join(rng.choice(words, 3)) for _ in range(80)]
+    references = [" ".join(rng.choice(words, 3)) for _ in range(80)]
+    low, high = chrf_ci95(replies, references)
+    assert low < chrf(replies, references) < high
+    # One row in every resample: the interval is the figure itself.
+    for ours, theirs in [("the cat sat", "a cat sat down"), ("", "cat"), ("cat", ""), ("x", "x")]:
+        assert chrf_ci95([ours], [theirs]) == pytest.approx((chrf([ours], [theirs]),) * 2)
+
+
+def test_chrf_differs_by_nothing_from_itself() -> None:
+    assert chrf_difference_ci95(["a b", "c"], ["a b", "c"], ["a", "d"]) == (0.0, 0.0)
+    low, _ = chrf_difference_ci95(["right"] * 9, ["wrong"] * 9, ["right"] * 9)
+    assert low > 0.5
+
+
+def test_bleu_takes_as_many_references_as_each_reply_has() -> None:
+    right = "le chat est sur le tapis"
+    assert bleu([right, right], [("un chien", right), (right,)]) == pytest.approx(1.0)
+    assert bleu(["rien du tout ici"], [(right,)]) == pytest.approx(0.0, abs=0.1)
+    assert bleu([], []) is None
+
+
+def test_intervals_of_perplexities() -> None:
+    tokens = [3, 5, 4]
+    losses = [n * np.log(2) for n in tokens]
+    worse = [n * np.log(3) for n in tokens]
+    assert perplexity_ci95(losses, tokens) == pytest.approx((2.0, 2.0))
+    assert perplexity_difference_ci95(worse, losses, tokens) == pytest.approx((1.0, 1.0))
+    assert perplexity_ratio_ci95(worse, losses, tokens) == pytest.approx((1.5, 1.5))
+    assert perplexity_ci95([], []) is perplexity_ratio_ci95([], [], []) is None

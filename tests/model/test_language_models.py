@@ -84,6 +84,14 @@ def test_a_prefix_is_a_copy_of_its_own(tiny_lm: LanguageModel) -> None:
     np.testing.assert_allclose(again, went_on, atol=2e-4)
 
 
+@pytest.mark.parametrize("read", [1, 30, 49])
+def test_scoring_goes_on_from_a_cache(tiny_lm: LanguageModel, read: int) -> None:
+    embeds = tiny_lm.embed(IDS)
+    _, cache = tiny_lm.extend(embeds[:read])
+    rest = tiny_lm.score(embeds[read:], cache)
+    np.testing.assert_allclose(rest, tiny_lm.score(embeds)[read:], atol=2e-4)
+
+
 def test_too_long_is_a_sentence(tiny_lm: LanguageModel) -> None:
     embeds = np.zeros((CONTEXT, WIDTH), np.float32)
     _, cache = tiny_lm.extend(embeds[:-1])
