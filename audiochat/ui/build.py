@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from audiochat.audio import RECORDING_LIMITS
 from audiochat.backends.base import Backend, Progress
 from audiochat.ui import texts
 from audiochat.ui.answering import Answering, OnGpu
@@ -97,7 +98,7 @@ def launch_settings() -> dict[str, Any]:
             block_border_width="1px",
         ),
         "head": _head(),
-        "max_file_size": "25mb",
+        "max_file_size": RECORDING_LIMITS.max_bytes,
         "run_history": False,
         "enable_monitoring": False,
         "show_error": False,
