@@ -12,12 +12,12 @@ from itertools import pairwise
 import numpy as np
 
 from audiochat import prompts
-from audiochat.audio import Waveform
+from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.model.audio_chat_llama import Arm, AudioChatLlama
 from audiochat.model.generate import Token
 from audiochat.model.streaming import frame_samples
-from audiochat.model.windows import part_of, window_cuts
+from audiochat.model.windows import WINDOW_S, part_of, window_cuts
 from audiochat.sampling import Sampling
 
 PART_POSITIONS = 1024
@@ -84,7 +84,8 @@ def find(
         for index, part in enumerate(message.parts)
         if isinstance(part, AudioPart) and not part.corrected
     ]
-    if not places:
+    # What is heard at once fits, and need not be counted.
+    if not places or max(places)[0] <= WINDOW_S * SAMPLE_RATE:
         return None
     index = max(places)[1]
     part = message.parts[index]

@@ -63,13 +63,12 @@ def assemble(conversation: Conversation, lm: LanguageModel) -> list[Segment]:
 
 
 def _contents(message: Message, message_index: int) -> Iterator[str | AudioSegment]:
-    """The parts of a message; recordings that a typed task is about are marked as quoted.
+    """The parts of a message; recordings to be put otherwise are marked as quoted.
 
-    Words in a recording that is to be summarised or translated are no orders. Measured with the
-    embedded LLM, as with all wordings in `prompts`.
+    Words in a recording that is to be summarised or translated are no orders.
     """
     typed = " ".join(part for part in message.parts if isinstance(part, str))
-    quoted = message.role == "user" and prompts.is_task(typed)
+    quoted = message.role == "user" and prompts.quotes(typed)
     for part_index, part in enumerate(message.parts):
         if isinstance(part, str):
             yield part

@@ -25,7 +25,7 @@ MAX_WAITING = 16
 """Turns in line for the model; over it a visitor is told to come back."""
 
 HERE = Path(__file__).parent
-SCRIPTS = ("player.js", "microphone.js", "page.js")
+SCRIPTS = ("player.js", "microphone.js", "upload.js", "page.js")
 """In this order: the later ones use the player."""
 
 
