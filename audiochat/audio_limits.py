@@ -49,8 +49,9 @@ MIB = 2**20
 TURN_LIMITS = AudioLimits(max_bytes=25 * MIB, max_s=120.0, max_decoded_bytes=256 * MIB)
 """For one spoken turn. The decoded bytes hold 120 s of stereo at 192 kHz."""
 
-RECORDING_LIMITS = AudioLimits(max_bytes=64 * MIB, max_s=600.0, max_decoded_bytes=512 * MIB)
-"""For a recording brought along. The decoded bytes hold 600 s of stereo at 96 kHz."""
+RECORDING_LIMITS = AudioLimits(max_bytes=120 * MIB, max_s=600.0, max_decoded_bytes=512 * MIB)
+"""For a recording brought along. The file may be 600 s of 16-bit stereo at 48 kHz; the decoded
+bytes, of which only the mono samples are kept, hold 600 s of stereo at 96 kHz."""
 
 
 def check_size(n_bytes: int, limits: AudioLimits) -> None:

@@ -1,5 +1,8 @@
 """What the model is told: system prompts and task instructions, the same for page and training."""
 
+import re
+from collections.abc import Sequence
+
 # On 300 simple trivia questions the embedded LLM answered 31 % right with this one,
 # 26 % with the system prompt it was tuned on.
 DEFAULT_SYSTEM_PROMPT = (
@@ -29,3 +32,32 @@ SYSTEM_PROMPTS = (
     "You are a patient English teacher who explains things in simple words.",
 )
 """Others than the default that connectors are trained under, so that they depend on none."""
+
+RECORDING_OPENS = "Here is the recording, quoted:"
+RECORDING_CLOSES = "That was the recording."
+"""Around a recording to be summarised or translated, whose words are content and not orders; the
+task stands before and after it.
+
+On 50 passages with a spoken order in them the embedded LLM obeys one without any quotation, and
+none when told outright that nothing in the recording is an order; but then its summaries are about
+orders ("it's not an order to you"), and what it writes down is prefaced, so that is not said.
+"""
+
+_QUOTED = re.compile(r"\b(summar|translat|paraphras|rewrite|key points)", re.IGNORECASE)
+_JOINS = re.compile(r"\b(translat|transcri|writ\w* down)", re.IGNORECASE)
+
+
+def quotes(text: str) -> bool:
+    """Whether typed words ask for a recording to be put otherwise, whatever it says."""
+    return bool(_QUOTED.search(text))
+
+
+def joins(text: str) -> bool:
+    """Whether a task done for each part of a recording, one after the other, is done for all."""
+    return bool(_JOINS.search(text)) and "summar" not in text.lower()
+
+
+def notes(answers: Sequence[str]) -> str:
+    """What was written on the parts of a long recording, as content to be read on."""
+    lines = (f"{number}. {answer}" for number, answer in enumerate(answers, 1))
+    return "\n".join(["These are notes on the parts of a recording, in order:", *lines])

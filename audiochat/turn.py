@@ -18,6 +18,7 @@ from audiochat.backends.base import (
     Notice,
     TextPiece,
     Usage,
+    Working,
 )
 from audiochat.conversation import Conversation, Message
 from audiochat.errors import AudioChatError
@@ -62,8 +63,8 @@ class Done:
     finish_reason: FinishReason
 
 
-Event = Heard | TextPiece | Speech | Notice | Done
-_Marked = Heard | TextPiece | Speech | Notice
+Event = Heard | TextPiece | Speech | Notice | Working | Done
+_Marked = Heard | TextPiece | Speech | Notice | Working
 _Events = Generator[BackendEvent, None, None]
 
 

@@ -1,15 +1,18 @@
 """AudioChatLlama as a backend: by its connectors, or as the cascade of its own ear and LLM."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from audiochat.backends.base import BackendEvent, Heard, Notice, Progress, TextPiece, Usage
+from audiochat.backends.base import BackendEvent, Heard, Notice, Progress, TextPiece, Usage, Working
 from audiochat.conversation import AudioPart, Conversation
 from audiochat.errors import ModelError
+from audiochat.model import long_recordings
 from audiochat.model.audio_chat_llama import Arm, AudioChatLlama
 from audiochat.model.audio_chat_llama import load as load_model
 from audiochat.model.generate import Token
+from audiochat.model.long_recordings import LongRecording
 from audiochat.sampling import Sampling
 
 _LABELS = {
@@ -30,13 +33,25 @@ class AudioChatLlamaBackend:
 
     def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
         """Say what was heard where the conversation does not say it yet, then answer."""
-        prompt = self.model.prepare(conversation, sampling, arm=self.arm)
+        for number, n_windows in self.model.hear_long(conversation):
+            yield Working("Listening", number, n_windows)
+        yield from self._heard(conversation)
+        recording = long_recordings.find(self.model, conversation, sampling, self.arm)
+        if recording is None:
+            yield from self._answer(conversation, sampling)
+        else:
+            yield from self._answer_in_parts(recording, sampling)
+
+    def _heard(self, conversation: Conversation) -> Iterator[BackendEvent]:
         newest = len(conversation.messages) - 1
-        for message_index, part_index, hearing in prompt.hearings:
+        for message_index, part_index, hearing in self.model.heard(conversation):
             part = conversation.messages[message_index].parts[part_index]
             assert isinstance(part, AudioPart)
             if message_index == newest or part.heard is None:
                 yield Heard(hearing.text, hearing.confidence, message_index, part_index)
+
+    def _answer(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
+        prompt = self.model.prepare(conversation, sampling, arm=self.arm)
         if prompt.n_dropped:
             turns = "turn was" if prompt.n_dropped == 1 else "turns were"
             yield Notice(
@@ -61,6 +76,31 @@ class AudioChatLlamaBackend:
             stream.close()
         reason = (token.finish_reason if token else None) or "length"
         yield Usage(len(prompt.keys), reused, count, reason)
+
+    def _answer_in_parts(
+        self, recording: LongRecording, sampling: Sampling
+    ) -> Iterator[BackendEvent]:
+        """Answer part by part; what only leads to the answer is shown as work being done."""
+        n_parts = len(recording.parts)
+        yield Working("Reading", 1, n_parts)
+        with closing(long_recordings.answered(self.model, recording, sampling, self.arm)) as parts:
+            last, count = 1, 0
+            while True:
+                try:
+                    number, token = next(parts)
+                except StopIteration as end:
+                    answers: list[str] = end.value
+                    break
+                count += 1
+                if not recording.joins:
+                    yield Working("Reading", number, n_parts)
+                elif token.piece:
+                    yield TextPiece("\n\n" + token.piece if number > last else token.piece)
+                    last = number
+        if recording.joins:
+            yield Usage(0, 0, count, "stop")
+        else:
+            yield from self._answer(recording.over(answers), sampling)
 
     def close(self) -> None:
         """Free what was kept of earlier turns."""

@@ -43,6 +43,27 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Working:
+    """What a long recording is being put through, for a line of state; it may come repeatedly."""
+
+    doing: str
+    """One word or two: "Listening"."""
+    part: int
+    """From 1 on."""
+    n_parts: int
+
+    @property
+    def sentence(self) -> str:
+        """As a person reads it."""
+        return f"{self.doing}: part {self.part} of {self.n_parts}"
+
+    @property
+    def fraction(self) -> float:
+        """The share of the parts that have been begun."""
+        return self.part / self.n_parts
+
+
+@dataclass(frozen=True)
 class Usage:
     """Token counts of one answer, and why it ended; the last event of a whole reply."""
 
@@ -53,7 +74,7 @@ class Usage:
     finish_reason: FinishReason
 
 
-BackendEvent = Heard | TextPiece | Notice | Usage
+BackendEvent = Heard | TextPiece | Notice | Working | Usage
 
 
 class Backend(Protocol):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from audiochat.audio import Waveform, concatenate, decode, write_wav
+from audiochat.audio import RECORDING_LIMITS, Waveform, concatenate, decode, write_wav
 from audiochat.backends import load_backend
-from audiochat.backends.base import Backend, Heard, Notice, TextPiece
+from audiochat.backends.base import Backend, Heard, Notice, TextPiece, Working
 from audiochat.cli.options import add_settings, check_output, settings_from, show_progress
 from audiochat.cli.sound_card import Player, open_sound_card, record_turn
 from audiochat.conversation import Conversation, Message
@@ -96,13 +96,14 @@ def _ask(
     speech: list[Waveform] = []
     for message in messages:
         heard: list[str] = []
-        for event in answer(conversation.add(message), backend, voice, sampling=sampling):
+        events = answer(conversation.add(message), backend, voice, sampling=sampling)
+        for event in _without_repeats(events):
             if isinstance(event, Heard):
                 # A backend may tell of earlier recordings too.
                 if event.message_index == len(conversation.messages):
                     heard.append(event.text)
-            elif isinstance(event, Notice):
-                print(event.text, file=sys.stderr)
+            elif isinstance(event, Notice | Working):
+                _tell(event)
             elif isinstance(event, Speech):
                 speech.append(event.waveform)
             elif isinstance(event, Done):
@@ -153,7 +154,7 @@ def _show_and_play(
     """Print the reply as it is written and play it as it is spoken; Ctrl-C keeps what is there."""
     written = ""
     try:
-        for event in events:
+        for event in _without_repeats(events):
             if isinstance(event, Heard):
                 conversation = _show_heard(event, conversation)
             elif isinstance(event, TextPiece):
@@ -161,8 +162,8 @@ def _show_and_play(
                 print(event.text, end="", flush=True)
             elif isinstance(event, Speech):
                 _play(event, player)
-            elif isinstance(event, Notice):
-                print(f"\n({event.text})")
+            elif isinstance(event, Notice | Working):
+                _tell(event)
             else:
                 conversation = event.conversation
         print()
@@ -172,6 +173,21 @@ def _show_and_play(
         if conversation.messages[-1].role == "user":
             conversation = conversation.add(Message.assistant(written.strip(), stopped=True))
     return conversation
+
+
+def _tell(event: Notice | Working) -> None:
+    """Say it beside the reply, never in it."""
+    text = event.text if isinstance(event, Notice) else f"{event.sentence} ..."
+    print(text, file=sys.stderr, flush=True)
+
+
+def _without_repeats(events: Iterable[Event]) -> Iterator[Event]:
+    """Work that goes on is told once."""
+    last: Event | None = None
+    for event in events:
+        if not isinstance(event, Working) or event != last:
+            yield event
+        last = event
 
 
 def _show_heard(event: Heard, conversation: Conversation) -> Conversation:
@@ -209,4 +225,4 @@ def _turn(flag: str, value: str) -> tuple[str, str]:
 
 
 def _message(flag: str, value: str) -> Message:
-    return Message.user(value if flag == "--text" else decode(Path(value)))
+    return Message.user(value if flag == "--text" else decode(Path(value), RECORDING_LIMITS))

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ from audiochat.model.conformer import Context
 from audiochat.model.ear import Hearing, listen
 from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.generate import Token, generate
+from audiochat.model.hearings import Hearings
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prefix_store import PrefixStore
 from audiochat.model.prompt import AudioSegment, assemble
@@ -38,8 +38,6 @@ MAX_CONTEXT = 4096
 """Positions a conversation may take, reply included, where the LLM would hold more."""
 MAX_STORE_BYTES = 128 * 2**20
 """Keys and values of earlier turns kept: about 2,800 positions of the embedded LLM."""
-MAX_HEARINGS = 64
-"""Recordings whose hearing is kept, so that history is not heard again."""
 
 UNHEARD = "(unintelligible)"
 """What the cascade reads for an earlier recording without words."""
@@ -91,8 +89,7 @@ class AudioChatLlama:
                     f"{lm.hidden_dim}: take the LLM named in the weights' config.json."
                 )
         self.read = read  # greedily when None
-        self._hearings: dict[str, Hearing] = {}
-        self._lock = Lock()
+        self._hearings = Hearings(parts)
         self._store = PrefixStore(MAX_STORE_BYTES)
 
     def hear_while_speaking(self, context: Context = STREAM_CONTEXT) -> StreamedHearing:
@@ -100,23 +97,22 @@ class AudioChatLlama:
         return StreamedHearing.begin(self.parts.ear, self.parts.units, context)
 
     def hear(self, waveform: Waveform, streamed: StreamedHearing | None = None) -> Hearing:
-        """What the ear makes of a recording; kept, so a second call costs nothing.
+        """What the ear makes of a recording, of which `streamed` may have heard the beginning.
 
-        With `streamed`, which has heard the beginning of it, only the rest is left to encode.
+        It is kept, so a second call costs nothing.
         """
-        with self._lock:
-            hearing = self._hearings.pop(waveform.digest, None)
-            if hearing is None:
-                if streamed is not None:
-                    hearing = streamed.completed(waveform)
-                else:
-                    hearing = listen(self.parts.ear, self.parts.units, [waveform])[0]
-                if self.read:
-                    hearing = replace(hearing, reading=self.read(hearing.log_probs))
-            self._hearings[waveform.digest] = hearing  # now the newest
-            while len(self._hearings) > MAX_HEARINGS:
-                del self._hearings[next(iter(self._hearings))]
-        return hearing
+        return self._hearings.of(waveform, self.read, streamed)
+
+    def keep(self, waveform: Waveform, hearing: Hearing) -> None:
+        """Take what was heard elsewhere of a recording."""
+        self._hearings.keep(waveform, hearing)
+
+    def hear_long(self, conversation: Conversation) -> Iterator[tuple[int, int]]:
+        """Hear long recordings ahead of `prepare`; gives each window's number and how many."""
+        for message in conversation.messages:
+            for part in message.audio_parts:
+                if not part.corrected:
+                    yield from self._hearings.follow(part.waveform, self.read)
 
     def warm_up(self) -> None:
         """Hear some noise and read the system prompt, so that the first turn is like later ones."""
@@ -135,35 +131,47 @@ class AudioChatLlama:
             AudioError: no words were heard in the newest recording.
             ConversationError: the newest turn alone does not fit.
         """
+        room = self.room(sampling)
+        arm = arm or self.arm
+        hearings = self.heard(conversation)
+        trimmed, n_dropped = conversation.trimmed(lambda one: self.count(one, arm) <= room)
+        embeds, keys = self._embed(trimmed, arm)
+        return Prompt(trimmed, n_dropped, hearings, embeds, keys)
+
+    def room(self, sampling: Sampling) -> int:
+        """Positions that a conversation may take beside a reply.
+
+        Raises:
+            ModelError: the reply may be so long that there are none.
+        """
         context = min(MAX_CONTEXT, self.lm.context_length)
-        room = context - sampling.max_new_tokens
-        if room <= 0:
+        if sampling.max_new_tokens >= context:
             raise ModelError(
                 f"--max-new-tokens {sampling.max_new_tokens} leaves no room for the question: this "
                 f"model takes {context} positions in all."
             )
-        arm = arm or self.arm
+        return context - sampling.max_new_tokens
+
+    def heard(self, conversation: Conversation) -> tuple[tuple[int, int, Hearing], ...]:
+        """Message, part, and what was heard there, of every recording.
+
+        Raises:
+            AudioError: no words were heard in the newest message.
+        """
         hearings = tuple(self._hear_all(conversation))
-        self._check_heard(conversation, hearings)
-        trimmed, n_dropped = conversation.trimmed(lambda one: self._count(one, arm) <= room)
-        embeds, keys = self._embed(trimmed, arm)
-        return Prompt(trimmed, n_dropped, hearings, embeds, keys)
-
-    def _hear_all(self, conversation: Conversation) -> Iterator[tuple[int, int, Hearing]]:
-        for message_index, message in enumerate(conversation.messages):
-            for part_index, part in enumerate(message.parts):
-                if isinstance(part, AudioPart) and not part.corrected:
-                    yield message_index, part_index, self.hear(part.waveform)
-
-    def _check_heard(
-        self, conversation: Conversation, hearings: tuple[tuple[int, int, Hearing], ...]
-    ) -> None:
         newest = len(conversation.messages) - 1
         if any(index == newest and not heard.text for index, _, heard in hearings):
             raise AudioError(
                 "No words were heard in the recording. Speak closer to the microphone, in English, "
                 "or type the question."
             )
+        return hearings
+
+    def _hear_all(self, conversation: Conversation) -> Iterator[tuple[int, int, Hearing]]:
+        for message_index, message in enumerate(conversation.messages):
+            for part_index, part in enumerate(message.parts):
+                if isinstance(part, AudioPart) and not part.corrected:
+                    yield message_index, part_index, self.hear(part.waveform)
 
     def _segments(
         self, conversation: Conversation, arm: Arm
@@ -191,7 +199,8 @@ class AudioChatLlama:
             messages[message_index] = message.with_part(part_index, words)
         return replace(conversation, messages=tuple(messages))
 
-    def _count(self, conversation: Conversation, arm: Arm) -> int:
+    def count(self, conversation: Conversation, arm: Arm) -> int:
+        """Positions that a conversation takes."""
         return sum(len(keys) for _, keys in self._segments(conversation, arm))
 
     def _embed(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from audiochat.conversation import AudioPart, Conversation
+from audiochat import prompts
+from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import ModelError
 from audiochat.model.language_model import LanguageModel
 
@@ -56,18 +57,27 @@ def assemble(conversation: Conversation, lm: LanguageModel) -> list[Segment]:
     if conversation.system_prompt.strip():
         messages.append({"role": "system", "content": mark(conversation.system_prompt)})
     for message_index, message in enumerate(conversation.messages):
-        marks = []
-        for part_index, part in enumerate(message.parts):
-            content: str | AudioSegment
-            if isinstance(part, str):
-                content = part
-            elif part.corrected:
-                content = part.corrected
-            else:
-                content = AudioSegment(part, message_index, part_index)
-            marks.append(mark(content))
+        marks = [mark(content) for content in _contents(message, message_index)]
         messages.append({"role": message.role, "content": PART_SEPARATOR.join(marks)})
     return _segments(lm.chat_template.render(messages), contents, lm.tokenizer)
+
+
+def _contents(message: Message, message_index: int) -> Iterator[str | AudioSegment]:
+    """The parts of a message; recordings to be put otherwise are marked as quoted.
+
+    Words in a recording that is to be summarised or translated are no orders.
+    """
+    typed = " ".join(part for part in message.parts if isinstance(part, str))
+    quoted = message.role == "user" and prompts.quotes(typed)
+    for part_index, part in enumerate(message.parts):
+        if isinstance(part, str):
+            yield part
+            continue
+        if quoted:
+            yield prompts.RECORDING_OPENS
+        yield part.corrected or AudioSegment(part, message_index, part_index)
+        if quoted:
+            yield f"{prompts.RECORDING_CLOSES} {typed}"
 
 
 # Private-use characters, which no template tests for and no trimming removes.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audiochat.backends.base import Heard, Notice, TextPiece
+from audiochat.backends.base import Heard, Notice, TextPiece, Working
 from audiochat.conversation import Conversation
 from audiochat.errors import AudioChatError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
@@ -45,6 +45,8 @@ class Step:
     speech: Speech | None = None
     notice: str = ""
     """A sentence for the person, beside the conversation."""
+    fraction: float | None = None
+    """How far a long recording is; None where nothing is counted."""
 
 
 class Answering:
@@ -119,5 +121,7 @@ def _step(session: Session, event: Event) -> Step:
         return Step(session.voiced(event.waveform), "Writing", speech=event)
     if isinstance(event, Notice):
         return Step(session, "Thinking", notice=event.text)
+    if isinstance(event, Working):
+        return Step(session, event.sentence, fraction=event.fraction)
     assert isinstance(event, Done)
     return Step(session.answered(event.conversation, event.timings), "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from audiochat.audio import Waveform, decode
+from audiochat.audio import RECORDING_LIMITS, Waveform, decode
 from audiochat.conversation import AudioPart, Message
 from audiochat.errors import AudioChatError, ConversationError
 from audiochat.ui import render
@@ -62,7 +62,7 @@ def _chat_function(answering: Answering, model: str, folder: Path) -> Callable[.
 def _message(audio: str | None, text: str | None) -> Message:
     parts: list[str | Waveform | AudioPart] = [text or ""]
     if audio:
-        parts.append(decode(Path(audio)))
+        parts.append(decode(Path(audio), RECORDING_LIMITS))
     elif not (text or "").strip():
         raise ConversationError("Both audio and text are empty: send one of them.")
     return Message.user(*parts)

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from audiochat.audio import RECORDING_LIMITS
 from audiochat.backends.base import Backend, Progress
 from audiochat.ui import texts
 from audiochat.ui.answering import Answering, OnGpu
@@ -24,7 +25,7 @@ MAX_WAITING = 16
 """Turns in line for the model; over it a visitor is told to come back."""
 
 HERE = Path(__file__).parent
-SCRIPTS = ("player.js", "microphone.js", "page.js")
+SCRIPTS = ("player.js", "microphone.js", "upload.js", "page.js")
 """In this order: the later ones use the player."""
 
 
@@ -97,7 +98,7 @@ def launch_settings() -> dict[str, Any]:
             block_border_width="1px",
         ),
         "head": _head(),
-        "max_file_size": "25mb",
+        "max_file_size": RECORDING_LIMITS.max_bytes,
         "run_history": False,
         "enable_monitoring": False,
         "show_error": False,

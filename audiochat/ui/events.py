@@ -13,14 +13,14 @@ from typing import Any
 
 import gradio as gr
 
-from audiochat.audio import decode, encode_wav
+from audiochat.audio import RECORDING_LIMITS, decode, encode_wav
 from audiochat.conversation import Message
 from audiochat.errors import AudioChatError, AudioError
 from audiochat.sampling import Sampling
 from audiochat.ui import render
-from audiochat.ui.answering import Answering, Settings, Step
+from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.model_loading import UNEXPECTED
-from audiochat.ui.page import ANY_SEED, VOICE_OFF, Example, Page
+from audiochat.ui.page import ANSWER_IT, ANY_SEED, VOICE_OFF, Example, Page
 from audiochat.ui.session import Session
 from audiochat.ui.state_line import state_line
 from audiochat.voices.base import VoiceStyle
@@ -96,11 +96,14 @@ class Events:
 
     # What a user's event does to the session.
 
-    def hear(self, session: Session, path: str | None, text: str = "") -> Session:
-        """Ask what was recorded or uploaded, with the text typed beside it."""
+    def hear(
+        self, session: Session, path: str | None, text: str = "", task: str = ANSWER_IT
+    ) -> Session:
+        """Ask what was recorded or uploaded, with the task chosen and the text typed beside it."""
         if not path:
             raise AudioError("No sound arrived. Record again, or upload a file.")
-        return session.ask(Message.user(text, decode(Path(path))))
+        recording = decode(Path(path), RECORDING_LIMITS)
+        return session.ask(Message.user(task, text, recording))
 
     def edit(self, session: Session, edited: tuple[int, str]) -> Session:
         """Ask again with an earlier message edited in the view."""
@@ -150,7 +153,7 @@ class Events:
     def _run(self, session: Session, settings: Settings) -> Iterator[Update]:
         page = self.page
         sound = [f"{time.time_ns()}"]
-        drawn_at = 0.0
+        drawn_at, stage = 0.0, ""
         yield {
             **self._redrawn(session),
             page.stop: gr.Button(interactive=True),
@@ -159,11 +162,14 @@ class Events:
         for step in self.answering.steps(session, settings):
             if step.notice:
                 gr.Warning(step.notice)
-            if not _urgent(step) and time.monotonic() - drawn_at < REDRAW_S:
+            news = step.stage != stage or step.speech is not None
+            if not news and time.monotonic() - drawn_at < REDRAW_S:
                 continue
-            drawn_at = time.monotonic()
+            drawn_at, stage = time.monotonic(), step.stage
             update = self._drawn(step.session)
-            update[page.state_line] = state_line(self.answering, settings.model, step.stage)
+            update[page.state_line] = state_line(
+                self.answering, settings.model, step.stage, step.fraction
+            )
             if step.speech is not None:
                 sound.append(b64encode(encode_wav(step.speech.waveform)).decode())
                 update[page.speech] = "\n".join(sound)
@@ -196,8 +202,8 @@ class Events:
     def _changes(self) -> list[tuple[Callable[..., Any], Callable[..., Session], list[Any]]]:
         page = self.page
         return [
-            (page.mic.stop_recording, self.hear, [page.mic, page.box]),
-            (page.upload.upload, self.hear, [page.upload, page.box]),
+            (page.mic.stop_recording, self.hear, [page.mic, page.box, page.task]),
+            (page.upload.upload, self.hear, [page.upload, page.box, page.task]),
             (page.box.submit, lambda session, text: session.ask(Message.user(text)), [page.box]),
             (page.correct.click, Session.correct, [page.words]),
             (page.words.submit, Session.correct, [page.words]),
@@ -247,11 +253,6 @@ class Events:
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-
-def _urgent(step: Step) -> bool:
-    """Whether a step must be shown at once: all but another piece of text."""
-    return step.stage != "Writing" or step.speech is not None
 
 
 def _note_edit(data: gr.EditData) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from audiochat import prompts
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import MAX_SEED, Sampling
 from audiochat.ui import texts
@@ -15,6 +16,19 @@ from audiochat.voices.base import FACTOR_RANGE
 VOICE_OFF = "off"
 ANY_SEED = -1
 """Gradio shows an empty number as 0, which is a seed of its own."""
+
+ANSWER_IT = ""
+"""No task: a spoken turn is its own request."""
+TASKS = (
+    ("Answer it", ANSWER_IT),
+    ("Write it down", prompts.TRANSCRIBE),
+    ("Summarise it (needs a bigger model)", prompts.SUMMARISE),
+    *(
+        (f"Translate into {language} (needs a bigger model)", prompts.translate(language))
+        for language in ("French", "German", "Spanish")
+    ),
+)
+"""What can be done with a recording, as shown and as asked."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,7 @@ class Page:
     mic: gr.Audio
     box: gr.Textbox
     upload: gr.UploadButton
+    task: gr.Dropdown
     stop: gr.Button
     retry: gr.Button
     undo: gr.Button
@@ -150,7 +165,10 @@ def _asking() -> dict[str, Any]:
             min_width=160,
             elem_id="upload",
         )
-    return {"mic": mic, "box": box, "upload": upload}
+    task = gr.Dropdown(
+        list(TASKS), value=ANSWER_IT, label="What to do with a recording", elem_id="task"
+    )
+    return {"mic": mic, "box": box, "upload": upload, "task": task}
 
 
 def _chat() -> gr.Chatbot:

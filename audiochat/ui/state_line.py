@@ -16,9 +16,11 @@ from audiochat.voices.espeak import voice_label
 TICK_S = 0.3
 
 
-def state_line(answering: Answering, model: str, stage: str = "") -> str:
+def state_line(
+    answering: Answering, model: str, stage: str = "", fraction: float | None = None
+) -> str:
     """Draw the line: the stage of a turn, or the state of the model."""
-    return _drawn("busy", f"{stage} …") if stage else _of(answering.models.get(model))
+    return _drawn("busy", f"{stage} …", fraction) if stage else _of(answering.models.get(model))
 
 
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:

@@ -47,6 +47,8 @@ MICROPHONE_TEST = """
 
 ABOUT = """
 * **English only**, and best in a quiet room: one speaker, one short question at a time.
+* **Recordings up to 10 minutes** can be uploaded; choose what is to be done with them below the
+  text box. Long ones are heard and answered part by part; **Stop** works between parts.
 * The built-in model is **a small demonstration** (135 million parameters): it chats and answers
   easy questions, often wrongly. **Translating and summarising need a bigger model**:
   `python app.py --model FOLDER` takes one that was trained for it.

@@ -13,12 +13,12 @@ import pytest
 
 from audiochat.__main__ import main
 from audiochat.audio import SAMPLE_RATE, Waveform, decode, write_wav
-from audiochat.backends.base import BackendEvent, Heard
+from audiochat.backends.base import BackendEvent, Heard, Working
 from audiochat.cli import chat, sound_card
 from audiochat.conversation import Conversation, Message
 from audiochat.sampling import Sampling
 from audiochat.voices.base import Voice
-from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend
+from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend, tone
 
 
 @pytest.fixture
@@ -412,3 +412,29 @@ def test_without_portaudio_the_remedy_is_named(
     typing(monkeypatch)
     assert main(["chat"]) == 1
     assert "libportaudio2" in capsys.readouterr().err
+
+
+def test_work_that_goes_on_is_told_once_and_never_in_the_reply(
+    backend: EchoBackend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    echo = backend.reply
+
+    def reply(conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
+        for part in (1, 1, 2):
+            yield Working("Reading", part, 2)
+        yield from echo(conversation, sampling)
+
+    monkeypatch.setattr(backend, "reply", reply)
+    assert main(["chat", "--text", "one"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "Turn 1. You said: one.\n"
+    assert captured.err == "Reading: part 1 of 2 ...\nReading: part 2 of 2 ...\n"
+
+
+def test_a_recording_of_three_minutes_is_taken(
+    backend: EchoBackend, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "long.wav"
+    write_wav(tone(180.0), path)
+    assert main(["chat", "--audio", str(path)]) == 0
+    assert "a clip of 180.0 seconds" in capsys.readouterr().out

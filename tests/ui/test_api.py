@@ -110,5 +110,5 @@ def test_the_doors_beside_the_queue_are_closed(stage) -> None:
     assert httpx.post(f"{address}gradio_api/run/chat", json=body).status_code >= 400
     assert httpx.get(f"{address}gradio_api/file=/etc/passwd").status_code in (403, 404)
     assert httpx.get(f"{address}monitoring").status_code >= 400
-    big = {"files": ("big.wav", b"0" * 27_000_000)}
+    big = {"files": ("big.wav", b"0" * 126_000_000)}
     assert httpx.post(f"{address}gradio_api/upload", files=big).status_code == 413

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from audiochat import prompts
+from audiochat.audio import write_wav
 from audiochat.conversation import Conversation
 from audiochat.errors import ModelError
-from tests.fakes import BrokenBackend, BrokenVoice, EchoBackend
+from tests.fakes import BrokenBackend, BrokenVoice, EchoBackend, tone
 
 
 def bubbles(page) -> list[str]:
@@ -315,3 +317,27 @@ def test_settings_reach_the_model_and_the_voice_can_be_off(stage, visit) -> None
     assert backend.samplings[-1].seed == 7
     assert page.evaluate("window.audiochat.player.played.pieces") == 0
     assert page.locator("#chat .minimal-audio-player").count() == 0
+
+
+def test_a_task_goes_with_a_recording(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.click("#task input")
+    page.get_by_role("option", name="Write it down").click()
+    upload(page, stage.clip)
+    wait_for_bubbles(page, 2)
+    assert texts(backend.conversations[-1])[-1].startswith(prompts.TRANSCRIBE)
+
+
+def test_an_upload_shows_how_far_it_is(stage, visit, tmp_path: Path) -> None:
+    page = visit(stage.address)
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    write_wav(tone(20.0), tmp_path / "long.wav")
+    upload(page, tmp_path / "long.wav")
+    page.wait_for_selector("#uploading progress")
+    assert "%" in page.inner_text("#uploading")
+    wait_for_bubbles(page, 2)
+    assert page.locator("#uploading").count() == 0

@@ -1,0 +1,100 @@
+"""What was heard of the latest recordings, kept so that a history is not heard again.
+
+A recording of any length: the long ones are heard window by window, and can be followed doing so.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from threading import Lock
+
+from audiochat.audio import Waveform
+from audiochat.model.alignment import Read
+from audiochat.model.checkpoint import TrainedParts
+from audiochat.model.ear import Hearing
+from audiochat.model.streaming import StreamedHearing
+from audiochat.model.windows import hear_in_windows, window_cuts
+
+MAX_HEARINGS = 64
+"""Recordings whose hearing is kept."""
+MAX_FRAMES = 45_000
+"""Frames of all of them: an hour of speech, about 130 MB."""
+
+
+class Hearings:
+    """The newest hearings by their recording, bounded in number and length."""
+
+    def __init__(self, parts: TrainedParts) -> None:
+        """`parts`: what listens."""
+        self._parts = parts
+        self._kept: dict[str, Hearing] = {}
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
+    def of(
+        self, waveform: Waveform, read: Read | None, streamed: StreamedHearing | None = None
+    ) -> Hearing:
+        """What the ear makes of a recording; words by `read`, greedily when None.
+
+        With `streamed`, which has heard the beginning of it, only the rest is left to encode.
+        """
+        with self._lock:
+            hearing = self._kept.get(waveform.digest)
+            if hearing is None and streamed is not None:
+                hearing = streamed.completed(waveform)
+                if read:
+                    hearing = replace(hearing, reading=read(hearing.log_probs))
+            elif hearing is None:
+                hearing = _whole(self._listen(waveform, read))
+            self._put(waveform, hearing)
+        return hearing
+
+    def follow(self, waveform: Waveform, read: Read | None) -> Iterator[tuple[int, int]]:
+        """Hear a recording of more than one window, if it is not heard yet.
+
+        Yields:
+            Before each window, its number from 1 on and how many there are; closing the iterator
+            there stops the work, and nothing is kept.
+        """
+        one_window = len(window_cuts(waveform, self._parts.ear)) == 2
+        if one_window or waveform.digest in self._kept:
+            return
+        hearing = yield from self._listen(waveform, read)
+        self.keep(waveform, hearing)
+
+    def keep(self, waveform: Waveform, hearing: Hearing) -> None:
+        """Take a hearing that was made elsewhere."""
+        with self._lock:
+            self._put(waveform, hearing)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._kept.clear()
+
+    def _listen(
+        self, waveform: Waveform, read: Read | None
+    ) -> Generator[tuple[int, int], None, Hearing]:
+        return hear_in_windows(self._parts.ear, self._parts.units, waveform, read)
+
+    def _put(self, waveform: Waveform, hearing: Hearing) -> None:
+        """Keep it as the newest, and let the oldest go."""
+        self._kept.pop(waveform.digest, None)
+        self._kept[waveform.digest] = hearing
+        while len(self._kept) > 1 and self._too_many():
+            del self._kept[next(iter(self._kept))]
+
+    def _too_many(self) -> bool:
+        n_frames = sum(len(hearing.frames) for hearing in self._kept.values())
+        return len(self._kept) > MAX_HEARINGS or n_frames > MAX_FRAMES
+
+
+def _whole(hearing: Generator[tuple[int, int], None, Hearing]) -> Hearing:
+    """The end of a generator whose steps nobody asked for."""
+    while True:
+        try:
+            next(hearing)
+        except StopIteration as end:
+            result: Hearing = end.value
+            return result

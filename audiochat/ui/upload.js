@@ -1,0 +1,47 @@
+// How far an upload is. Gradio's button does not tell, and `fetch` cannot: the upload goes through
+// XMLHttpRequest, which can.
+(() => {
+  const SHOWN_AFTER_MS = 300;
+  const plain = window.fetch.bind(window);
+
+  function bar() {
+    let line = document.getElementById("uploading");
+    if (!line) {
+      line = document.createElement("p");
+      line.id = "uploading";
+      line.setAttribute("role", "status");
+      line.innerHTML = '<span>Uploading …</span> <progress max="1" aria-label="Upload"></progress>';
+      document.getElementById("typing")?.after(line);
+    }
+    return line;
+  }
+
+  function upload(address, options) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      const began = Date.now();
+      request.open("POST", address);
+      new Headers(options.headers).forEach((value, name) => request.setRequestHeader(name, value));
+      options.signal?.addEventListener("abort", () => request.abort());
+      request.upload.onprogress = (event) => {
+        if (!event.lengthComputable || Date.now() - began < SHOWN_AFTER_MS) return;
+        const line = bar();
+        const share = event.loaded / event.total;
+        line.querySelector("progress").value = share;
+        line.querySelector("span").textContent = `Uploading … ${Math.round(100 * share)} %`;
+      };
+      request.onloadend = () => {
+        document.getElementById("uploading")?.remove();
+        if (!request.status) return reject(new TypeError("The upload was cut off."));
+        resolve(new Response(request.responseText, { status: request.status }));
+      };
+      request.send(options.body);
+    });
+  }
+
+  window.fetch = (address, options) => {
+    const sendsFiles = options?.method === "POST" && options.body instanceof FormData;
+    const isUpload = sendsFiles && /\/upload(\?|$)/.test(String(address));
+    return isUpload ? upload(address, options) : plain(address, options);
+  };
+})();
