@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from audiochat.conversation import TimedWord
 from audiochat.model.units import BLANK, Units
 
 
@@ -19,7 +20,7 @@ class HeardWord:
     """Geometric mean of its units' posteriors, 0 to 1."""
     first_frame: int
     last_frame: int
-    """Encoder frames of its first and last unit."""
+    """Encoder frames of its first and last unit, punctuation aside."""
 
     def start_s(self, frame_s: float) -> float:
         """Seconds from the clip's start to the word's, from the length of an encoder frame."""
@@ -42,6 +43,23 @@ class Reading:
     """The frame where each unit peaks."""
     units: tuple[int, ...] = ()
     """The units read, one to each of `frames`."""
+
+
+def timed_words(reading: Reading, frame_s: float, duration_s: float) -> tuple[TimedWord, ...]:
+    """The words of a reading in seconds, inside a recording of `duration_s`.
+
+    The ear writes a unit where it is sure of it, which is seldom where its sound begins: a word
+    starts up to a few tenths of a second before its time here, and never before the last one's end.
+    """
+    return tuple(
+        TimedWord(
+            word.text.strip(),
+            min(word.start_s(frame_s), duration_s),
+            min(word.end_s(frame_s), duration_s),
+            word.confidence,
+        )
+        for word in reading.words
+    )
 
 
 Read: TypeAlias = Callable[[Tensor], Reading]
@@ -88,21 +106,25 @@ def _reading(found: list[tuple[int, int, float]], units: Units) -> Reading:
         if not groups or units.starts_word(item[0]):
             groups.append([])
         groups[-1].append(item)
-    words = tuple(
-        HeardWord(
-            text=units.decode([unit for unit, _, _ in group]),
-            confidence=_mean_probability(group),
-            first_frame=group[0][1],
-            last_frame=group[-1][1],
-        )
-        for group in groups
-    )
+    words = tuple(_word(group, units) for group in groups)
     return Reading(
         text=units.decode([unit for unit, _, _ in found]),
         words=words,
         confidence=_mean_probability(found),
         frames=tuple(frame for _, frame, _ in found),
         units=tuple(unit for unit, _, _ in found),
+    )
+
+
+def _word(group: list[tuple[int, int, float]], units: Units) -> HeardWord:
+    # A full stop is written when the silence after it is heard, long after the word.
+    frames = [frame for unit, frame, _ in group if any(map(str.isalnum, units.piece(unit)))]
+    frames = frames or [frame for _, frame, _ in group]
+    return HeardWord(
+        text=units.decode([unit for unit, _, _ in group]),
+        confidence=_mean_probability(group),
+        first_frame=frames[0],
+        last_frame=frames[-1],
     )
 
 
