@@ -6,16 +6,13 @@ Plain HTML from plain values; knows nothing of Gradio. `insight.js` shows it and
 import html
 from base64 import b64encode
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, TimedWord
-
-if TYPE_CHECKING:  # the page must come up before torch is imported, which the model's modules need
-    from audiochat.model.embedding_alignment import EmbeddingAlignment
+from audiochat.model.embedding_alignment import EmbeddingAlignment
 
 LEVELS = ((0.8, "sure"), (0.5, "fairly sure"), (0.0, "unsure"))
 """From which confidence on a word is called what; the first as `render.SURE_FROM`."""
@@ -82,7 +79,7 @@ def plays_from(words: tuple[TimedWord, ...]) -> list[float]:
     return [max(end, word.start_s - LEAD_IN_S) for end, word in zip(ends, words, strict=False)]
 
 
-def alignment_picture(alignment: "EmbeddingAlignment") -> str:
+def alignment_picture(alignment: EmbeddingAlignment) -> str:
     """Draw how near the embeddings of the sound lie to those of the words, with the one number."""
     tokens = "".join(f"<li>{html.escape(token.strip()) or '␣'}</li>" for token in alignment.tokens)
     image = b64encode(_cells(alignment.cosine)).decode()
@@ -185,14 +182,14 @@ def _cells(cosine: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _path_line(alignment: "EmbeddingAlignment") -> str:
+def _path_line(alignment: EmbeddingAlignment) -> str:
     points = " ".join(f"{at + 0.5},{token + 0.5}" for at, token in enumerate(alignment.path))
     n_audio, n_tokens = alignment.cosine.shape
     lines = f'<polyline class="halo" points="{points}"/><polyline points="{points}"/>'
     return f'<svg viewBox="0 0 {n_audio} {n_tokens}" preserveAspectRatio="none">{lines}</svg>'
 
 
-def _ticks(alignment: "EmbeddingAlignment") -> str:
+def _ticks(alignment: EmbeddingAlignment) -> str:
     n_audio = len(alignment.path)
     places = sorted({round(at) for at in np.linspace(0, n_audio - 1, N_TICKS)})
     labels = "".join(
@@ -203,7 +200,7 @@ def _ticks(alignment: "EmbeddingAlignment") -> str:
     return f'<div class="ticks" aria-hidden="true">{labels}</div>'
 
 
-def _in_words(alignment: "EmbeddingAlignment") -> str:
+def _in_words(alignment: EmbeddingAlignment) -> str:
     """The path for those who cannot see it: from when on the sound lies beside each piece."""
     told: dict[int, float] = {}
     for token, (start_s, _) in zip(alignment.path, alignment.times_s, strict=True):

@@ -34,7 +34,7 @@
     insight.asked += 1;
     body().innerHTML = '<p role="status">Looking …</p>';
     dialog.showModal();
-    insight.ask?.({ asked: insight.asked, index: insight.index });
+    insight.ask?.({ asked: insight.asked, index: insight.index, part: null });
   }
 
   function take(value) {

@@ -3,7 +3,6 @@
 Nothing is computed before a visitor opens it, so it costs no turn any time.
 """
 
-from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -33,8 +32,23 @@ def add_insight(page: Page, answering: Answering) -> None:
         visible="hidden",
         elem_id="insight-answers",
     )
+    folder = Path(page.chat.GRADIO_CACHE)
+
+    # Gradio finds the event's data by its annotation, which it does not see behind a `partial`.
+    def answer(session: Session, model: str, data: gr.EventData) -> str:
+        kind = "panel" if data.part is None else str(data.part)
+        try:
+            parts = recordings(session, data.index)
+            if data.part is None:
+                drawn = panels(parts, folder)
+            else:
+                drawn = picture(answering, model, parts[data.part])
+        except AudioChatError as error:
+            drawn = heard_panel.trouble(str(error))
+        return f"{data.asked} {kind}\n{drawn}"
+
     answers.click(
-        partial(_answer, answering, Path(page.chat.GRADIO_CACHE)),
+        answer,
         [page.session, page.controls.model],
         answers,
         concurrency_limit=4,
@@ -43,25 +57,6 @@ def add_insight(page: Page, answering: Answering) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-
-
-def _answer(
-    answering: Answering, folder: Path, session: Session, model: str, data: gr.EventData
-) -> str:
-    """One answer: the number of the question and what it asked for, in a line, then the HTML."""
-    request = data._data if isinstance(data._data, dict) else {}
-    part_index = request.get("part")
-    first_line = f"{request.get('asked')} {'panel' if part_index is None else part_index}"
-    try:
-        parts = recordings(session, request.get("index"))
-        if part_index is None:
-            paths = [render.sound_file(part.waveform, folder, "question") for part in parts]
-            drawn = "".join(map(heard_panel.panel, parts, paths))
-        else:
-            drawn = picture(answering, model, parts[int(part_index)])
-    except AudioChatError as error:
-        drawn = heard_panel.trouble(str(error))
-    return f"{first_line}\n{drawn}"
 
 
 def recordings(session: Session, index: object) -> tuple[AudioPart, ...]:
@@ -75,6 +70,12 @@ def recordings(session: Session, index: object) -> tuple[AudioPart, ...]:
         if parts:
             return parts
     raise ConversationError("This recording is no longer part of the conversation.")
+
+
+def panels(parts: tuple[AudioPart, ...], folder: Path) -> str:
+    """Draw the recordings of one message; their sounds are files below `folder`."""
+    paths = [render.sound_file(part.waveform, folder, "question") for part in parts]
+    return "".join(map(heard_panel.panel, parts, paths))
 
 
 def picture(answering: Answering, model: str, part: AudioPart) -> str:
