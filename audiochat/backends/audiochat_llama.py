@@ -83,7 +83,7 @@ class AudioChatLlamaBackend:
         self, hearing: Hearing, waveform: Waveform, message_index: int, part_index: int
     ) -> Heard:
         frame_s = frame_samples(self.model.parts.config.encoder) / SAMPLE_RATE
-        words = timed_words(hearing.reading, frame_s, waveform.duration_s)
+        words = timed_words(hearing.reading, frame_s, waveform)
         return Heard(hearing.text, hearing.confidence, message_index, part_index, words)
 
     def close(self) -> None:

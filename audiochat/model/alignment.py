@@ -4,11 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from audiochat.audio import Waveform
 from audiochat.conversation import TimedWord
 from audiochat.model.units import BLANK, Units
+
+QUIET_BLOCK_S, QUIET_DB = 0.02, -35.0
+"""What lies so far below a clip's loudest block is not yet speech."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,33 @@ class Reading:
     """The units read, one to each of `frames`."""
 
 
-def timed_words(reading: Reading, frame_s: float, duration_s: float) -> tuple[TimedWord, ...]:
-    """The words of a reading in seconds, inside a recording of `duration_s`.
+def timed_words(reading: Reading, frame_s: float, waveform: Waveform) -> tuple[TimedWord, ...]:
+    """The words of a reading in seconds of its recording.
 
     The ear writes a unit where it is sure of it, which is seldom where its sound begins: a word
     starts up to a few tenths of a second before its time here, and never before the last one's end.
     """
-    return tuple(
-        TimedWord(
-            word.text.strip(),
-            min(word.start_s(frame_s), duration_s),
-            min(word.end_s(frame_s), duration_s),
-            word.confidence,
-        )
-        for word in reading.words
-    )
+    earliest_s = _sound_starts_s(waveform)
+    words: list[TimedWord] = []
+    for word in reading.words:
+        start_s = word.start_s(frame_s)
+        if not words and len(reading.words) > 1:
+            # Hearing the whole clip, the ear writes its first unit in the silence before the word.
+            start_s = max(start_s, min(earliest_s, reading.words[1].start_s(frame_s) - frame_s))
+        start_s = min(start_s, waveform.duration_s)
+        end_s = min(max(word.end_s(frame_s), start_s + frame_s), waveform.duration_s)
+        words.append(TimedWord(word.text.strip(), start_s, end_s, word.confidence))
+    return tuple(words)
+
+
+def _sound_starts_s(waveform: Waveform) -> float:
+    """Where the first block comes near the loudest; 0 where the noise before it does too."""
+    block = int(QUIET_BLOCK_S * waveform.sample_rate)
+    whole = waveform.samples[: len(waveform.samples) // block * block].reshape(-1, block)
+    if not len(whole):
+        return 0.0
+    power = np.square(whole, dtype=np.float64).mean(1)
+    return int((power >= power.max() * 10 ** (QUIET_DB / 10)).argmax()) * QUIET_BLOCK_S
 
 
 Read: TypeAlias = Callable[[Tensor], Reading]
