@@ -16,6 +16,18 @@ _ROLES: tuple[Role, Role] = ("user", "assistant")
 
 
 @dataclass(frozen=True)
+class TimedWord:
+    """One word of a recording, where it was heard, and how surely."""
+
+    text: str
+    start_s: float
+    end_s: float
+    """Seconds from the recording's start."""
+    confidence: float | None = None
+    """0 to 1; None where there is no measure of it."""
+
+
+@dataclass(frozen=True)
 class AudioPart:
     """One recording in a message, with what is known of its words."""
 
@@ -29,6 +41,9 @@ class AudioPart:
 
     corrected: str | None = None
     """The words as the person put them right; the model is then given these, not the sound."""
+
+    timed_words: tuple[TimedWord, ...] = ()
+    """The words of `heard` one by one; empty where the model gives no times."""
 
     @property
     def words(self) -> str:
@@ -121,7 +136,13 @@ class Conversation:
         return replace(self, system_prompt=system_prompt)
 
     def with_heard(
-        self, message_index: int, part_index: int, text: str, confidence: float | None
+        self,
+        message_index: int,
+        part_index: int,
+        text: str,
+        confidence: float | None,
+        *,
+        words: tuple[TimedWord, ...] = (),
     ) -> "Conversation":
         """With what the model understood of one recording; nothing is dropped."""
         message = self._message(message_index)
@@ -130,7 +151,8 @@ class Conversation:
             raise ConversationError(
                 f"Part {part_index} of message {message_index} is not a recording."
             )
-        heard = message.with_part(part_index, replace(part, heard=text, confidence=confidence))
+        known = replace(part, heard=text, confidence=confidence, timed_words=words)
+        heard = message.with_part(part_index, known)
         messages = (*self.messages[:message_index], heard, *self.messages[message_index + 1 :])
         return replace(self, messages=messages)
 

@@ -94,7 +94,11 @@ def answer(
                 continue
             if isinstance(event, Heard):
                 conversation = conversation.with_heard(
-                    event.message_index, event.part_index, event.text, event.confidence
+                    event.message_index,
+                    event.part_index,
+                    event.text,
+                    event.confidence,
+                    words=event.words,
                 )
             elif isinstance(event, TextPiece):
                 reply += event.text

@@ -5,14 +5,20 @@ from contextlib import closing
 from threading import Lock
 from weakref import WeakValueDictionary
 
+from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.backends.base import BackendEvent, Heard, Notice, Progress, TextPiece, Usage, Working
 from audiochat.conversation import AudioPart, Conversation
 from audiochat.errors import ModelError
 from audiochat.model import long_recordings
+from audiochat.model.alignment import timed_words
 from audiochat.model.audio_chat_llama import Arm, AudioChatLlama
 from audiochat.model.audio_chat_llama import load as load_model
+from audiochat.model.audio_embeds import embedding_alignment
+from audiochat.model.ear import Hearing
+from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.model.generate import Token
 from audiochat.model.long_recordings import LongRecording
+from audiochat.model.streaming import frame_samples
 from audiochat.sampling import Sampling
 
 _LABELS = {
@@ -48,7 +54,7 @@ class AudioChatLlamaBackend:
             part = conversation.messages[message_index].parts[part_index]
             assert isinstance(part, AudioPart)
             if message_index == newest or part.heard is None:
-                yield Heard(hearing.text, hearing.confidence, message_index, part_index)
+                yield self._heard(hearing, part.waveform, message_index, part_index)
 
     def _answer(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
         prompt = self.model.prepare(conversation, sampling, arm=self.arm)
@@ -101,6 +107,24 @@ class AudioChatLlamaBackend:
             yield Usage(0, 0, count, "stop")
         else:
             yield from self._answer(recording.over(answers), sampling)
+
+    def align(self, waveform: Waveform, transcript: str | None = None) -> EmbeddingAlignment:
+        """Lay the recording's audio embeddings beside the words; those heard when None.
+
+        Raises:
+            ModelError: this arm gives the LLM words alone, or there are none.
+        """
+        hearing = self.model.hear(waveform)
+        return embedding_alignment(
+            self.arm, self.model.parts, self.model.lm, hearing, transcript=transcript
+        )
+
+    def _heard(
+        self, hearing: Hearing, waveform: Waveform, message_index: int, part_index: int
+    ) -> Heard:
+        frame_s = frame_samples(self.model.parts.config.encoder) / SAMPLE_RATE
+        words = timed_words(hearing.reading, frame_s, waveform)
+        return Heard(hearing.text, hearing.confidence, message_index, part_index, words)
 
     def close(self) -> None:
         """Free what was kept of earlier turns."""

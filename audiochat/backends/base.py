@@ -5,9 +5,11 @@ Knows conversations and sampling; knows no model, no voice and no page.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from audiochat.conversation import Conversation
+from audiochat.audio import Waveform
+from audiochat.conversation import Conversation, TimedWord
+from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.sampling import Sampling
 
 FinishReason = Literal["stop", "length"]
@@ -25,6 +27,8 @@ class Heard:
     """0 to 1; None where the backend has no measure of it."""
     message_index: int
     part_index: int
+    words: tuple[TimedWord, ...] = ()
+    """The words of `text` with their times; empty where the backend has none."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,15 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds; it answers no more."""
+
+
+@runtime_checkable
+class Aligning(Protocol):
+    """A backend that can show how what it made of a recording lies beside the words."""
+
+    def align(self, waveform: Waveform, transcript: str | None = None) -> EmbeddingAlignment:
+        """Lay the recording's audio embeddings beside the words; those heard when None.
+
+        Raises:
+            AudioChatError: there is nothing to lay side by side; the sentence is for the person.
+        """

@@ -194,7 +194,7 @@ def _show_heard(event: Heard, conversation: Conversation) -> Conversation:
     if event.message_index == len(conversation.messages) - 1:
         print(f"(heard: {event.text})")
     return conversation.with_heard(
-        event.message_index, event.part_index, event.text, event.confidence
+        event.message_index, event.part_index, event.text, event.confidence, words=event.words
     )
 
 

@@ -4,10 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from audiochat.audio import Waveform
+from audiochat.conversation import TimedWord
 from audiochat.model.units import BLANK, Units
+
+QUIET_BLOCK_S, QUIET_DB = 0.02, -35.0
+"""What lies so far below a clip's loudest block is not yet speech."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class HeardWord:
     """Geometric mean of its units' posteriors, 0 to 1."""
     first_frame: int
     last_frame: int
-    """Encoder frames of its first and last unit."""
+    """Encoder frames of its first and last unit, punctuation aside."""
 
     def start_s(self, frame_s: float) -> float:
         """Seconds from the clip's start to the word's, from the length of an encoder frame."""
@@ -42,6 +48,35 @@ class Reading:
     """The frame where each unit peaks."""
     units: tuple[int, ...] = ()
     """The units read, one to each of `frames`."""
+
+
+def timed_words(reading: Reading, frame_s: float, waveform: Waveform) -> tuple[TimedWord, ...]:
+    """The words of a reading in seconds of its recording.
+
+    The ear writes a unit where it is sure of it, which is seldom where its sound begins: a word
+    starts up to a few tenths of a second before its time here, and never before the last one's end.
+    """
+    earliest_s = _sound_starts_s(waveform)
+    words: list[TimedWord] = []
+    for word in reading.words:
+        start_s = word.start_s(frame_s)
+        if not words and len(reading.words) > 1:
+            # Hearing the whole clip, the ear writes its first unit in the silence before the word.
+            start_s = max(start_s, min(earliest_s, reading.words[1].start_s(frame_s) - frame_s))
+        start_s = min(start_s, waveform.duration_s)
+        end_s = min(max(word.end_s(frame_s), start_s + frame_s), waveform.duration_s)
+        words.append(TimedWord(word.text.strip(), start_s, end_s, word.confidence))
+    return tuple(words)
+
+
+def _sound_starts_s(waveform: Waveform) -> float:
+    """Where the first block comes near the loudest; 0 where the noise before it does too."""
+    block = int(QUIET_BLOCK_S * waveform.sample_rate)
+    whole = waveform.samples[: len(waveform.samples) // block * block].reshape(-1, block)
+    if not len(whole):
+        return 0.0
+    power = np.square(whole, dtype=np.float64).mean(1)
+    return int((power >= power.max() * 10 ** (QUIET_DB / 10)).argmax()) * QUIET_BLOCK_S
 
 
 Read: TypeAlias = Callable[[Tensor], Reading]
@@ -88,21 +123,25 @@ def _reading(found: list[tuple[int, int, float]], units: Units) -> Reading:
         if not groups or units.starts_word(item[0]):
             groups.append([])
         groups[-1].append(item)
-    words = tuple(
-        HeardWord(
-            text=units.decode([unit for unit, _, _ in group]),
-            confidence=_mean_probability(group),
-            first_frame=group[0][1],
-            last_frame=group[-1][1],
-        )
-        for group in groups
-    )
+    words = tuple(_word(group, units) for group in groups)
     return Reading(
         text=units.decode([unit for unit, _, _ in found]),
         words=words,
         confidence=_mean_probability(found),
         frames=tuple(frame for _, frame, _ in found),
         units=tuple(unit for unit, _, _ in found),
+    )
+
+
+def _word(group: list[tuple[int, int, float]], units: Units) -> HeardWord:
+    # A full stop is written when the silence after it is heard, long after the word.
+    frames = [frame for unit, frame, _ in group if any(map(str.isalnum, units.piece(unit)))]
+    frames = frames or [frame for _, frame, _ in group]
+    return HeardWord(
+        text=units.decode([unit for unit, _, _ in group]),
+        confidence=_mean_probability(group),
+        first_frame=frames[0],
+        last_frame=frames[-1],
     )
 
 

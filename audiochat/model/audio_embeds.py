@@ -1,13 +1,28 @@
-"""A hearing to audio embeddings of the LLM, by either connector."""
+"""A hearing to audio embeddings of the LLM, by either connector, and these beside the words."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from audiochat.audio import SAMPLE_RATE
+from audiochat.errors import ModelError
 from audiochat.model.checkpoint import TrainedParts
-from audiochat.model.connector import EndToEndConnector, HybridConnector, frames_beneath
+from audiochat.model.connector import (
+    EndToEndConnector,
+    HybridConnector,
+    frames_beneath,
+    is_spoken,
+)
 from audiochat.model.ear import Hearing
+from audiochat.model.embedding_alignment import (
+    EmbeddingAlignment,
+    best_path,
+    cosines,
+    shuffled_mean,
+    shuffled_orders,
+)
 from audiochat.model.language_model import LanguageModel
+from audiochat.model.streaming import frame_samples
 from audiochat.model.units import Units
 
 
@@ -23,6 +38,69 @@ def audio_embeds(kind: str, parts: TrainedParts, lm: LanguageModel, hearing: Hea
     tokens = torch.from_numpy(np.array(lm.embed(ids)))
     result: Tensor = connector(tokens, frames_beneath(hearing.frames, spans))
     return result
+
+
+@torch.inference_mode()
+def embedding_alignment(
+    arm: str,
+    parts: TrainedParts,
+    lm: LanguageModel,
+    hearing: Hearing,
+    transcript: str | None = None,
+) -> EmbeddingAlignment:
+    """The audio embeddings of one hearing beside the tokens of its transcript.
+
+    Args:
+        arm: the connector that makes the embeddings.
+        parts: the ear's and connectors' weights.
+        lm: the LLM they were trained for.
+        hearing: the recording as the ear has it.
+        transcript: what was said; the words heard when None.
+
+    Raises:
+        ModelError: the weights have no such connector, or there are no words.
+    """
+    if arm not in parts.connectors:
+        raise ModelError(
+            f"There are no audio embeddings by {arm}: this way of answering gives the LLM the "
+            "words alone. Choose a model that answers by a connector."
+        )
+    text = (hearing.text if transcript is None else transcript).strip()
+    if not text:
+        raise ModelError("No words were heard, so there is nothing to lay the sound beside.")
+    encoding = lm.tokenizer.encode(text, add_special_tokens=False)
+    audio = audio_embeds(arm, parts, lm, hearing).numpy()
+    cosine = cosines(audio, np.asarray(lm.embed(encoding.ids)))
+    path, along_path = best_path(cosine)
+    shuffled = shuffled_mean(cosine, shuffled_orders(len(encoding.ids)))
+    frame_s = frame_samples(parts.config.encoder) / SAMPLE_RATE
+    return EmbeddingAlignment(
+        arm=arm,
+        cosine=cosine,
+        path=path,
+        score=along_path - shuffled,
+        shuffled=shuffled,
+        tokens=tuple(text[start:stop] for start, stop in encoding.offsets),
+        times_s=tuple(
+            (first * frame_s, (last + 1) * frame_s)
+            for first, last in embed_spans(arm, parts, lm, hearing)
+        ),
+    )
+
+
+def embed_spans(
+    kind: str, parts: TrainedParts, lm: LanguageModel, hearing: Hearing
+) -> list[tuple[int, int]]:
+    """First and last frame beneath each of the audio embeddings that connector makes."""
+    connector = parts.connectors[kind]
+    if isinstance(connector, HybridConnector):
+        return token_spans(hearing, parts.units, lm)[1]
+    assert isinstance(connector, EndToEndConnector)
+    stack = connector.config.stack
+    kept = is_spoken(hearing.log_probs, connector.config.max_blank).nonzero().flatten().tolist()
+    kept = kept or [0]
+    groups = [kept[at : at + stack] for at in range(0, len(kept), stack)]
+    return [(group[0], group[-1]) for group in groups]
 
 
 def token_spans(

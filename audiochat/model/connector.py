@@ -24,6 +24,11 @@ def stack_frames(frames: Tensor, n_frames: Tensor, stack: int) -> tuple[Tensor, 
     return padded.reshape(batch, whole // stack, stack * dim), -(-n_frames // stack)
 
 
+def is_spoken(log_probs: Tensor, max_blank: float) -> Tensor:
+    """Which frames the CTC head does not call blank: log_probs (…, V) → (…) bool."""
+    return log_probs[..., BLANK].exp() < max_blank
+
+
 def spoken_frames(
     frames: Tensor, log_probs: Tensor, n_frames: Tensor, max_blank: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -33,7 +38,7 @@ def spoken_frames(
     zeros past the counts. A clip with none keeps its first frame, so that no prompt is empty.
     """
     at = torch.arange(frames.shape[1], device=frames.device)
-    kept = (log_probs[..., BLANK].exp() < max_blank) & (at < n_frames[:, None])
+    kept = is_spoken(log_probs, max_blank) & (at < n_frames[:, None])
     kept[:, 0] |= ~kept.any(1)
     counts = kept.sum(1)
     # A stable sort of "dropped" brings the kept frames forward in their order.

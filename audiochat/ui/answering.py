@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from audiochat.backends.base import Heard, Notice, TextPiece, Working
+from audiochat.audio import Waveform
+from audiochat.backends.base import Aligning, Heard, Notice, TextPiece, Working
 from audiochat.conversation import Conversation
-from audiochat.errors import AudioChatError
+from audiochat.errors import AudioChatError, ModelError
+from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.turn import Done, Event, Speech, answer
@@ -60,6 +62,7 @@ class Answering:
         self.busy = False
         """Whether a turn is being answered: the next one waits in line."""
         self._answer = on_gpu(self._answer_here) if on_gpu else self._answer_here
+        self._align = on_gpu(self._align_here) if on_gpu else self._align_here
 
     def steps(self, session: Session, settings: Settings) -> Iterator[Step]:
         """Answer the turn that `session` asks; the last step's session waits for nothing.
@@ -110,6 +113,28 @@ class Answering:
         backend = self.models.get(model).result()
         voice = self.voice.value if style is not None else None
         yield from answer(question, backend, voice, sampling=sampling, style=style)
+
+    def align(self, model: str, waveform: Waveform, transcript: str | None) -> EmbeddingAlignment:
+        """Lay what a model makes of a recording beside its words.
+
+        Raises:
+            AudioChatError: that model cannot, or is not there yet; the sentence is for the person.
+        """
+        loading = self.models.get(model)
+        if not loading.finished:
+            raise ModelError("The model is still loading. Open this again when it is ready.")
+        backend = loading.result()
+        if not isinstance(backend, Aligning):
+            raise ModelError(f"{backend.label} does not show how the sound fits the words.")
+        aligned: EmbeddingAlignment = self._align(model, waveform, transcript)
+        return aligned
+
+    def _align_here(
+        self, model: str, waveform: Waveform, transcript: str | None
+    ) -> EmbeddingAlignment:
+        backend = self.models.get(model).result()
+        assert isinstance(backend, Aligning)
+        return backend.align(waveform, transcript)
 
 
 def _step(session: Session, event: Event) -> Step:

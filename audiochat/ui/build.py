@@ -13,6 +13,7 @@ from audiochat.ui import texts
 from audiochat.ui.answering import Answering, OnGpu
 from audiochat.ui.api import add_chat_endpoint
 from audiochat.ui.events import MODEL_QUEUE, Events
+from audiochat.ui.insight import add_insight
 from audiochat.ui.model_loading import Loading, Models
 from audiochat.ui.page import Example, lay_out
 from audiochat.ui.state_line import connect_state_line
@@ -25,7 +26,8 @@ MAX_WAITING = 16
 """Turns in line for the model; over it a visitor is told to come back."""
 
 HERE = Path(__file__).parent
-SCRIPTS = ("player.js", "microphone.js", "upload.js", "page.js")
+STYLES = ("style.css", "insight.css")
+SCRIPTS = ("player.js", "microphone.js", "upload.js", "page.js", "insight.js")
 """In this order: the later ones use the player."""
 
 
@@ -72,6 +74,7 @@ def build_page(
         page = lay_out(list(options.models), list(options.examples))
         Events(page, answering, list(options.examples)).connect()
         connect_state_line(demo, page, answering)
+        add_insight(page, answering)
         add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)
     demo.queue(api_open=False, max_size=MAX_WAITING)
 
@@ -108,6 +111,6 @@ def launch_settings() -> dict[str, Any]:
 
 def _head() -> str:
     """The style and the scripts, inlined: Gradio rewrites the selectors of `css`."""
-    style = (HERE / "style.css").read_text(encoding="utf-8")
+    style = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
     return f"<style>{style}</style>" + "".join(f"<script>{script}</script>" for script in scripts)

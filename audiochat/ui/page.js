@@ -16,6 +16,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return; // a panel in front has the keys
     if (event.key === "Escape") return stopReply();
     if (event.key.toLowerCase() !== "r" || event.repeat || !keysOn()) return;
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;

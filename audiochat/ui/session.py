@@ -123,7 +123,11 @@ class Session:
     def heard(self, event: Heard) -> Self:
         """Note what was understood of the turn asked."""
         conversation = self.question.with_heard(
-            event.message_index, event.part_index, event.text, event.confidence
+            event.message_index,
+            event.part_index,
+            event.text,
+            event.confidence,
+            words=event.words,
         )
         return replace(
             self,
