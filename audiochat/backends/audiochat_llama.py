@@ -54,7 +54,7 @@ class AudioChatLlamaBackend:
             part = conversation.messages[message_index].parts[part_index]
             assert isinstance(part, AudioPart)
             if message_index == newest or part.heard is None:
-                yield self._heard(hearing, part.waveform, message_index, part_index)
+                yield self._told(hearing, part.waveform, message_index, part_index)
 
     def _answer(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
         prompt = self.model.prepare(conversation, sampling, arm=self.arm)
@@ -119,7 +119,7 @@ class AudioChatLlamaBackend:
             self.arm, self.model.parts, self.model.lm, hearing, transcript=transcript
         )
 
-    def _heard(
+    def _told(
         self, hearing: Hearing, waveform: Waveform, message_index: int, part_index: int
     ) -> Heard:
         frame_s = frame_samples(self.model.parts.config.encoder) / SAMPLE_RATE

@@ -101,7 +101,7 @@ class Plan:
         self.spoken.append((voice, SpokenLine(text, spoken or said(text), name)))
         return name
 
-    def add(self, set_name: str, text: str, spoken: str = "", **fields: Any) -> None:
+    def add(self, set_name: str, text: str, spoken: str = "", /, **fields: Any) -> None:
         """Add a case whose last turn is a recording of `text`."""
         spoken = spoken or said(text)
         row = {"audio": self.say(text, spoken), "text": text, "set": set_name, **fields}
