@@ -59,12 +59,13 @@ def timed_words(reading: Reading, frame_s: float, waveform: Waveform) -> tuple[T
     earliest_s = _sound_starts_s(waveform)
     words: list[TimedWord] = []
     for word in reading.words:
-        start_s = word.start_s(frame_s)
+        start_s, end_s = word.start_s(frame_s), word.end_s(frame_s)
         if not words and len(reading.words) > 1:
             # Hearing the whole clip, the ear writes its first unit in the silence before the word.
-            start_s = max(start_s, min(earliest_s, reading.words[1].start_s(frame_s) - frame_s))
-        start_s = min(start_s, waveform.duration_s)
-        end_s = min(max(word.end_s(frame_s), start_s + frame_s), waveform.duration_s)
+            following_s = reading.words[1].start_s(frame_s)
+            start_s = max(start_s, min(earliest_s, following_s - frame_s))
+            end_s = min(max(end_s, start_s + frame_s), following_s)
+        start_s, end_s = min(start_s, waveform.duration_s), min(end_s, waveform.duration_s)
         words.append(TimedWord(word.text.strip(), start_s, end_s, word.confidence))
     return tuple(words)
 
