@@ -214,5 +214,5 @@ def _chrf_of_sums(*sums: np.ndarray) -> np.ndarray:
     precision = (both / np.maximum(ours, 1.0)).sum(axis=0) / lengths
     recall = (both / np.maximum(theirs, 1.0)).sum(axis=0) / lengths
     below = CHRF_BETA**2 * precision + recall
-    found: np.ndarray = (1 + CHRF_BETA**2) * precision * recall / np.where(below > 0, below, 1.0)
-    return found
+    scores: np.ndarray = (1 + CHRF_BETA**2) * precision * recall / np.where(below > 0, below, 1.0)
+    return scores
