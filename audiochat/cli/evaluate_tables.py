@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HEAD = (
-    f"  {'arm':<11}{'n':>4}  {'success (95 %)':<22}{'perplexity (95 %)':<22}"
+    f"  {'arm':<11}{'n':>4}  {'success (95 %)':<22}{'perplexity (95 %)':<24}"
     f"{'chrF':>6}{'exact':>7}{'BLEU':>7}{'done':>7}{'WER':>7}{'first text':>13}"
 )
 
@@ -85,7 +85,7 @@ def _arm_line(arm: str, one: Mapping[str, Any]) -> str:
     first = one["first_text_ms"]
     soon = f"{first['median']:.0f} ms" if first else "-"
     return (
-        f"  {arm:<11}{one['n']:>4}  {success:<22}{perplexity:<22}"
+        f"  {arm:<11}{one['n']:>4}  {success:<22}{perplexity:<24}"
         f"{_rate(one['chrf']):>6}{rates}{soon:>13}"
     )
 
