@@ -31,6 +31,17 @@ HEARING = {
 }
 """The files of `evaluate asr`, by name, with what they are of."""
 
+ANSWERING = {
+    "questions": "Spoken questions with known answers, by voices never trained on",
+    "prompts": "People of the dev set as prompts, against the text arm's replies",
+    "context": "Questions whose rare name stands in the history",
+    "mixed": "Turns typed and spoken in every order",
+    "tasks": "The four tasks",
+    "long": "Recordings of one to three minutes",
+    "orders": "Recordings with an order inside, to be summarised or translated",
+}
+"""The files of `evaluate chat`."""
+
 NLL = ("audio", "shuffled", "cascade", "text")
 """What the LLM reads before the responses, as `train align` names it."""
 
@@ -101,19 +112,66 @@ def hearing(figures: Json) -> str:
     return text + ".\n"
 
 
+def interval(value: float | None, bounds: list[float] | None) -> str:
+    """A figure with its 95 % interval."""
+    if value is None or bounds is None:
+        return ""
+    return f"{value:.3f} ({bounds[0]:.3f} to {bounds[1]:.3f})"
+
+
 def answering(figures: Json) -> str:
-    """The table of one `evaluate chat`."""
+    """The tables of one `evaluate chat`."""
 
-    def cell(value: float | None) -> str:
-        return "" if value is None else f"{value:.3f}"
+    def row(when: str, arm: str, one: Json) -> tuple[str, ...]:
+        success = interval(one["success"], one["success_ci95"])
+        perplexity = interval(one["perplexity"], one["perplexity_ci95"])
+        wer = "" if one["wer"] is None else f"{one['wer']:.3f}"
+        return when, arm, str(one["n"]), success, perplexity, f"{one['chrf']:.3f}", wer
 
-    names = ("perplexity", "success", "chrf", "exact", "wer")
-    rows = (
-        (arm, str(one["n"]), *(cell(one[name]) for name in names))
-        for arm, one in figures["arms"].items()
+    def rows() -> Iterator[tuple[str, ...]]:
+        yield from (row("quiet", arm, one) for arm, one in figures["arms"].items())
+        for snr_db, noisy in figures["noise"].items():
+            arms = ((arm, one) for arm, one in noisy["arms"].items() if arm != "text")
+            yield from (row(f"{snr_db} dB", arm, one) for arm, one in arms)
+
+    columns = ("noise", "arm", "cases", "success", "perplexity", "chrF", "WER")
+    return f"{provenance(figures)}\n{table(columns, rows())}\n" + "".join(compared(figures))
+
+
+def compared(figures: Json) -> Iterator[str]:
+    """Sentences on what the arms have before one another."""
+    for when, found in {"quiet": figures, **figures["noise"]}.items():
+        where = when if when == "quiet" else f"{when} dB"
+        yield from (
+            f"* {pair}, {where}: perplexity {interval(one['perplexity'], one['perplexity_ci95'])}, "
+            f"chrF {interval(one['chrf'], one['chrf_ci95'])}\n"
+            for pair, one in found["paired"].items()
+            if pair.endswith("-cascade")
+        )
+    yield from (
+        f"* {pair}, success over {', '.join(one['conditions'])}: "
+        f"{interval(one['success'], one['ci95'])}\n"
+        for pair, one in figures["summed"].items()
+        if one["n"] and pair.endswith("-cascade")
     )
-    columns = ("arm", "questions", "perplexity", "success", "chrF", "exact", "WER")
-    return provenance(figures) + "\n" + table(columns, rows)
+    yield from held(figures)
+
+
+def held(figures: Json) -> Iterator[str]:
+    """Sentences on what is kept of the text arm's replies, and on orders and histories."""
+    for arm, kept in figures["retention"].items():
+        one = kept["wer<=0.1"]
+        if ratio := interval(one["perplexity_ratio"], one["perplexity_ratio_ci95"]):
+            yield (
+                f"* {arm}, cases heard with a WER of at most 0.1 ({one['perplexity_n']}): "
+                f"perplexity {ratio} times the text arm's\n"
+            )
+    for arm, one in figures.get("obeyed", {}).items():
+        yield f"* {arm} obeyed {interval(one['share'], one['ci95'])} of {one['n']} orders\n"
+    for arm, worth in figures.get("history", {}).get("arms", {}).items():
+        one = worth["perplexity"]
+        if one and (gain := interval(one["difference"], one["ci95"])):
+            yield f"* {arm}, with the history less without it: perplexity {gain}\n"
 
 
 def connectors(figures: Json) -> str:
@@ -143,8 +201,11 @@ def figures() -> str:
         for name, title in HEARING.items()
         if (found := read(name))
     ]
-    if found := read("answering"):
-        parts.append(f"### Answers to spoken questions\n\n{answering(found)}")
+    parts += [
+        f"### {title}\n\n{answering(found)}"
+        for name, title in ANSWERING.items()
+        if (found := read(name))
+    ]
     if found := read("connectors"):
         parts.append(
             "### Connectors compared\n\nNegative log-likelihood a token of the LLM's responses to "
@@ -158,12 +219,18 @@ def with_figures(card: str) -> str:
     return MARKED.sub(lambda marks: marks[1] + figures() + marks[2], card)
 
 
+def without_rows(value: Any) -> Any:
+    """The same without the single clips."""
+    if not isinstance(value, dict):
+        return value
+    return {key: without_rows(one) for key, one in value.items() if key != "rows"}
+
+
 def take(name: str, printed: Path) -> None:
     """Put what a run printed beside the weights, without its rows."""
     found = json.loads(printed.read_text(encoding="utf-8"))
-    found.pop("rows", None)
     FIGURES.mkdir(exist_ok=True)
-    text = json.dumps(found, indent=1, ensure_ascii=False)
+    text = json.dumps(without_rows(found), indent=1, ensure_ascii=False)
     (FIGURES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 

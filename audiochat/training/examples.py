@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation
 from audiochat.model.alignment import Read
+from audiochat.model.audio_chat_llama import UNHEARD
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing, as_batch, listen
 from audiochat.model.language_model import LanguageModel
@@ -13,9 +14,6 @@ from audiochat.model.prompt import AudioSegment, assemble
 from audiochat.speech_data.augmentation import Augmentation
 from audiochat.training.exercises import Folders, Spoken
 from audiochat.training.responses import Response, prompt_ids
-
-UNHEARD = " "
-"""What the cascade reads where no word was heard."""
 
 
 @dataclass(frozen=True)
