@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Lock
 
 from audiochat.audio import Waveform
-from audiochat.model.alignment import Read
+from audiochat.model.alignment import Read, without_noise
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing
 from audiochat.model.streaming import StreamedHearing
@@ -44,8 +44,8 @@ class Hearings:
             hearing = self._kept.get(waveform.digest)
             if hearing is None and streamed is not None:
                 hearing = streamed.completed(waveform)
-                if read:
-                    hearing = replace(hearing, reading=read(hearing.log_probs))
+                reading = read(hearing.log_probs) if read else hearing.reading
+                hearing = replace(hearing, reading=without_noise(reading))
             elif hearing is None:
                 hearing = _whole(self._listen(waveform, read))
             self._put(waveform, hearing)

@@ -46,6 +46,7 @@ class AlignStage:
         for at in sorted(range(len(train_set)), key=lambda at: train_set[at].length):
             self._groups.setdefault(train_set[at].group, []).append(at)
         self._teachers: dict[int, Teacher] = {}
+        self._unchanging: dict[str, float] = {}
         connector = parts.connectors[recipe.connector]
         connector.requires_grad_(True)
         self.optimizer_config = recipe.optimizer
@@ -181,17 +182,23 @@ class AlignStage:
             needed = range(len(example.recordings))
             return self._spoken_row(example, [hearings[i % len(hearings)] for i in needed])
 
+        if not self._unchanging:  # no training moves what is read as text
+            self._unchanging = {
+                "cascade_nll": self._nll([self._row_of(e.cascade, e) for e in self.held_out]),
+                "text_nll": self._nll([self._row_of(e.written, e) for e in self.held_out]),
+            }
         return {
             "audio_nll": self._nll([with_speech_of(e, e) for e in self.held_out]),
             "shuffled_nll": self._nll(
                 [with_speech_of(e, o) for e, o in zip(self.held_out, others, strict=True)]
             ),
-            "cascade_nll": self._nll([self._row_of(e.cascade, e) for e in self.held_out]),
-            "text_nll": self._nll([self._row_of(e.written, e) for e in self.held_out]),
+            **self._unchanging,
         }
 
     def _nll(self, rows: Sequence[Row]) -> float:
         total = 0.0
+        # Short ones together: what pads a batch is read too.
+        rows = sorted(rows, key=lambda row: len(row.lead) + len(row.rest) + len(row.response))
         for start in range(0, len(rows), self.recipe.batch_examples):
             some = rows[start : start + self.recipe.batch_examples]
             wanted = torch.tensor([t for row in some for t in row.response])

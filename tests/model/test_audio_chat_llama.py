@@ -138,12 +138,23 @@ def test_old_turns_fall_out_and_the_newest_stays(bot: AudioChatLlama) -> None:
         bot.prepare(Conversation().add(Message.user("word " * 9000)), SHORT)
 
 
-def test_a_recording_without_words_says_so(bot: AudioChatLlama) -> None:
-    hum = np.sin(np.arange(SAMPLE_RATE) * 2 * np.pi * 100 / SAMPLE_RATE).astype(np.float32) * 0.1
-    if bot.hear(Waveform(hum)).text:
-        pytest.skip("this ear takes a hum for words")
+def hum() -> Waveform:
+    at = np.arange(2 * SAMPLE_RATE) * 2 * np.pi * 100 / SAMPLE_RATE
+    return Waveform(np.sin(at).astype(np.float32) * 0.1)
+
+
+def hiss(seed: int) -> Waveform:
+    noise = np.random.default_rng(seed).standard_normal(3 * SAMPLE_RATE)
+    return Waveform((np.convolve(noise, np.ones(1 + 4 * seed), "same") * 0.02).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "noise", [hum(), *map(hiss, range(4))], ids=["hum", "white", "1", "2", "3"]
+)
+def test_noise_is_not_taken_for_words(bot: AudioChatLlama, noise: Waveform) -> None:
+    assert bot.hear(noise).text == ""
     with pytest.raises(AudioError, match="No words were heard"):
-        bot.prepare(Conversation().add(Message.user(Waveform(hum))), SHORT)
+        bot.prepare(Conversation().add(Message.user(noise)), SHORT)
 
 
 def test_hearing_is_kept_and_bounded(bot: AudioChatLlama, question: Waveform) -> None:
