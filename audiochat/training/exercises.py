@@ -5,7 +5,7 @@ The LLM's reply to the first is what the second must draw too. Knows no model.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal, TypeAlias
@@ -25,6 +25,7 @@ LANGUAGES = ("French", "Spanish", "German")
 """What recordings are translated into."""
 GAP_S = 0.3
 """Between clips that make up one recording."""
+_SILENCE = Waveform(np.zeros(1, np.float32))
 
 
 @dataclass(frozen=True)
@@ -63,27 +64,24 @@ class Exercise:
         return tuple(part for turn in self.turns for part in turn if isinstance(part, Spoken))
 
     def written(self, replies: Sequence[str] = ()) -> Conversation:
-        """The conversation in writing, up to the turn after the last of `replies`."""
-        said = [
-            Message.user(*(part.text if isinstance(part, Spoken) else part for part in turn))
-            for turn in self.turns[: len(replies) + 1]
-        ]
-        return self._joined(said, replies)
+        """The conversation in writing, up to the turn after the last of `replies`.
+
+        Its recordings are silent ones whose words are put right: the prompt around them is the
+        same as in speech.
+        """
+        return self._said(replies, lambda spoken: AudioPart(_SILENCE, corrected=spoken.text))
 
     def spoken(self, replies: Sequence[str], folders: Folders) -> Conversation:
         """The same with its recordings."""
+        return self._said(replies, lambda spoken: AudioPart(spoken.waveform(folders)))
+
+    def _said(
+        self, replies: Sequence[str], recorded: Callable[[Spoken], AudioPart]
+    ) -> Conversation:
         said = [
-            Message.user(
-                *(
-                    AudioPart(part.waveform(folders)) if isinstance(part, Spoken) else part
-                    for part in turn
-                )
-            )
+            Message.user(*(recorded(part) if isinstance(part, Spoken) else part for part in turn))
             for turn in self.turns[: len(replies) + 1]
         ]
-        return self._joined(said, replies)
-
-    def _joined(self, said: Sequence[Message], replies: Sequence[str]) -> Conversation:
         answered = [Message.assistant(reply) for reply in replies]
         messages = [m for pair in zip_longest(said, answered) for m in pair if m]
         return Conversation(tuple(messages), self.system_prompt)
