@@ -11,7 +11,6 @@ from tqdm import tqdm
 from audiochat.cli.options import check_output, show_progress
 from audiochat.cli.training_run import Steps, add_length, add_step, ended
 from audiochat.errors import DataError
-from audiochat.evaluation.provenance import write_json
 from audiochat.speech_data.packed import packed_folders
 from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
 
@@ -157,6 +156,9 @@ def _tell(
         print(f"{name} {value:.3f}")
     if not options.json:
         return
+    # Here, as it needs a package that the other steps of the recipe do without.
+    from audiochat.evaluation.provenance import write_json
+
     told = {
         "settings": {name: getattr(stage.recipe, name) for name in _SETTINGS},
         "steps": run.progress.step,
