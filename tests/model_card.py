@@ -194,6 +194,13 @@ def connectors(figures: Json) -> str:
     return provenance(figures["cells"][0]) + "\n" + table(columns, rows())
 
 
+def picture(name: str) -> str:
+    """The picture that `--plot` drew, where it lies beside the figures as NAME.png."""
+    if not (FIGURES / f"{name}.png").exists():
+        return ""
+    return f"\n![Success and perplexity of every arm over noise](figures/{name}.png)\n"
+
+
 def figures() -> str:
     """All figures as the card has them."""
     parts = [
@@ -202,7 +209,7 @@ def figures() -> str:
         if (found := read(name))
     ]
     parts += [
-        f"### {title}\n\n{answering(found)}"
+        f"### {title}\n\n{answering(found)}{picture(name)}"
         for name, title in ANSWERING.items()
         if (found := read(name))
     ]
