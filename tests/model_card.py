@@ -69,7 +69,8 @@ def provenance(figures: Json) -> str:
     command = re.sub(
         r"(--\S+) (/\S+)", lambda found: f"{found[1]} {Path(found[2]).name}", figures["command"]
     )
-    commit = figures["commit"][:7] + (" with changes" if figures["commit"].endswith("+") else "")
+    known = figures["commit"] or "unknown"
+    commit = known[:7] + (" with changes" if known.endswith("+") else "")
     return (
         f"`{command}`, {figures['created'][:10]}, commit {commit}, {machine['processor']}, "
         f"{machine['cores']} cores, load {machine['load']}.\n"

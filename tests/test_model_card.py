@@ -2,7 +2,8 @@
 
 import json
 
-from tests.model_card import CARD, FIGURES, HEARING, with_figures
+from audiochat.evaluation.provenance import stamp
+from tests.model_card import CARD, FIGURES, HEARING, NLL, connectors, with_figures
 
 
 def test_the_card_has_the_figures_that_were_printed() -> None:
@@ -11,3 +12,20 @@ def test_the_card_has_the_figures_that_were_printed() -> None:
     people = json.loads((FIGURES / "people.json").read_text(encoding="utf-8"))
     assert f"{people['overall']['wer']:.3f}" in card
     assert all((FIGURES / f"{name}.json").is_file() for name in HEARING)
+
+
+def test_connectors_are_listed_the_best_first() -> None:
+    settings = {"connector": "hybrid", "kl_weight": 0.5, "encoder_rate": 0.0, "seed": 1}
+    cells = [
+        {
+            **stamp(),
+            "commit": None,  # outside git
+            "settings": {**settings, "seed": seed},
+            "steps": 10,
+            "figures": {f"{name}_nll": nll for name in NLL},
+        }
+        for seed, nll in ((1, 1.75), (2, 1.5))
+    ]
+    first, second = connectors({"cells": cells}).splitlines()[-2:]
+    assert first.startswith("| hybrid | and distillation | frozen | 2 | 10 | 1.500")
+    assert second.startswith("| hybrid | and distillation | frozen | 1 | 10 | 1.750")

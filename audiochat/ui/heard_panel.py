@@ -13,9 +13,10 @@ from PIL import Image
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, TimedWord
 from audiochat.model.embedding_alignment import EmbeddingAlignment
+from audiochat.ui.render import SURE_FROM
 
-LEVELS = ((0.8, "sure"), (0.5, "fairly sure"), (0.0, "unsure"))
-"""From which confidence on a word is called what; the first as `render.SURE_FROM`."""
+LEVELS = ((SURE_FROM, "sure"), (0.5, "fairly sure"), (0.0, "unsure"))
+"""From which confidence on a word is called what."""
 
 LEAD_IN_S = 0.3
 """A word is written when the ear is sure of it: its sound begins up to this long before."""
