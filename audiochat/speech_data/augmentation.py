@@ -28,6 +28,8 @@ DIRECT_DB = (0.0, 15.0)
 """Direct over reverberant sound: near and far speakers."""
 TELEPHONE, LAPTOP = 0.5, 0.25
 """Shares of the channels; the others have edges anywhere."""
+WORDLESS_DB = (-10.0, 40.0)
+"""Speech that is not there over the noise that is: from a loud place to a quiet room."""
 LINE_PEAK_DB = (-20.0, 0.0)
 """Level on a telephone line: the quieter, the coarser mu-law is."""
 _LEVEL = 0.1
@@ -66,17 +68,29 @@ class Augmentation:
         self._draws.begin(step)
         self.config = self._from.towards(self._until, min(max(share, 0.0), 1.0))
 
+    def wordless(self, count: int) -> Tensor:
+        """(count,) true for the clips that are to lose their speech; drawn after `begin`."""
+        return self._draws.uniform((0, 1), count) < self.config.wordless
+
     @torch.no_grad()
-    def samples(self, samples: Tensor, n_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """samples: (B, N), n_samples: (B,) → the same, changed; lengths change too."""
+    def samples(
+        self, samples: Tensor, n_samples: Tensor, wordless: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """samples: (B, N), n_samples: (B,) → the same, changed; lengths change too.
+
+        Of clips that are `wordless` (B,) only noise is left, as loud as it might be beside them.
+        """
         config = self.config
+        if wordless is None:
+            wordless = torch.zeros(len(samples), dtype=torch.bool)
         samples, n_samples = self._at_another_speed(samples, n_samples)
         if self._draws.happens(config.pad):
             samples, n_samples = self._padded(samples, n_samples)
         samples = self._some(config.room, samples, self._in_rooms)
         speech_power = channels.active_power(samples)
         inside = torch.arange(samples.shape[1], device=samples.device) < n_samples[:, None]
-        samples = self._with_noise(samples, speech_power, inside)
+        samples = samples.masked_fill(wordless.to(samples.device)[:, None], 0.0)
+        samples = self._with_noise(samples, speech_power, inside, wordless)
         samples = self._in_channels(samples)
         samples = self._overloaded(samples, n_samples)
         samples = self._some(config.mu_law, samples, self._on_the_telephone)
@@ -129,15 +143,21 @@ class Augmentation:
             rooms = torch.where(recorded[:, None], others, rooms)
         return channels.filtered(samples, rooms)
 
-    def _with_noise(self, samples: Tensor, speech_power: Tensor, inside: Tensor) -> Tensor:
-        """Add noise to some clips, as loud as their ratio says, in place."""
-        chosen = self._draws.chosen(self.config.noise, len(samples)).to(samples.device)
+    def _with_noise(
+        self, samples: Tensor, speech_power: Tensor, inside: Tensor, wordless: Tensor
+    ) -> Tensor:
+        """Add noise to some clips and all wordless ones, as loud as their ratio says, in place."""
+        noisy = self._draws.uniform((0, 1), len(samples)) < self.config.noise
+        ratio_db = self._draws.uniform(self.config.snr_db, len(samples))
+        alone_db = self._draws.uniform(WORDLESS_DB, len(samples))
+        chosen = torch.nonzero(noisy | wordless)[:, 0].to(samples.device)
         if not len(chosen):
             return samples
         heard = inside[chosen]
         noise = self._bank.cuts(samples.shape[1], len(chosen), self._draws, samples.device)
         power = (noise.square() * heard).sum(1) / heard.sum(1).clamp(min=1)
-        ratio = 10 ** (self._uniform(self.config.snr_db, noise) / 10)
+        ratio_db = torch.where(wordless, alone_db, ratio_db).to(samples.device)[chosen]
+        ratio = 10 ** (ratio_db / 10)
         scale = (speech_power[chosen] / power.clamp(min=1e-12) / ratio).sqrt()
         return samples.index_add_(0, chosen, noise * scale[:, None])
 

@@ -26,6 +26,8 @@ class AugmentationConfig:
     """Probability of added noise."""
     snr_db: tuple[float, float] = (8.0, 30.0)
     """Range of the ratio of the speech, without its pauses, to the noise."""
+    wordless: float = 0.03
+    """Probability that the speech is taken away and noise alone is left, to be heard as nothing."""
     band_limit: float = 0.15
     """Probability of a channel: a telephone's, a laptop's, or that of some poor microphone."""
     tilt: float = 0.1

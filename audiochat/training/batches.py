@@ -5,7 +5,7 @@ The order is a function of the seed and the epoch, so a resumed run sees what it
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,17 @@ class SpeechBatch:
     """(B,); 0 where the phones are not known"""
     texts: tuple[str, ...]
     """The spoken forms."""
+    wordless: Tensor
+    """(B,) true where nothing is said: no units and no phones are then what is right."""
+
+    def without_words(self, wordless: Tensor) -> "SpeechBatch":
+        """The same sound with nothing to hear in some clips (B,): they are to become noise."""
+        return replace(
+            self,
+            n_targets=self.n_targets.masked_fill(wordless, 0),
+            n_phones=self.n_phones.masked_fill(wordless, 0),
+            wordless=wordless,
+        )
 
 
 class SpeechBatches:
@@ -137,6 +148,7 @@ class SpeechBatches:
             phones=phones,
             n_phones=n_phones,
             texts=tuple(clip.spoken for clip in clips),
+            wordless=torch.zeros(len(clips), dtype=torch.bool),
         )
 
 

@@ -88,14 +88,13 @@ class CtcStage:
         else:
             self.modules.load_state_dict(given.state_dict())
 
-    def _features(self, batch: SpeechBatch, share: float) -> tuple[Tensor, Tensor]:
+    def _features(self, batch: SpeechBatch, *, augmenting: bool) -> tuple[Tensor, Tensor]:
         samples, n_samples = batch.samples.to(self.device), batch.n_samples.to(self.device)
-        log_mel = self.modules.features
-        if self.augmentation is None or share < self.recipe.augment_from:
-            features, n_features = log_mel(samples, n_samples)
-            return features, n_features
-        samples, n_samples = self.augmentation.samples(samples, n_samples)
-        features, n_features = log_mel(samples, n_samples, self.augmentation.warp)
+        warp = None
+        if self.augmentation is not None and augmenting:
+            samples, n_samples = self.augmentation.samples(samples, n_samples, batch.wordless)
+            warp = self.augmentation.warp
+        features, n_features = self.modules.features(samples, n_samples, warp)
         return features, n_features
 
     def _context(self, step: int) -> Context:
@@ -112,9 +111,10 @@ class CtcStage:
         augmenting = self.augmentation is not None and share >= self.recipe.augment_from
         views = 2 if augmenting and self.recipe.consistency else 1
         with torch.no_grad():
-            if self.augmentation is not None:
+            if self.augmentation is not None and augmenting:
                 self.augmentation.begin(step, share)
-            features, n_features = self._features(batch, share)
+                batch = batch.without_words(self.augmentation.wordless(len(batch.texts)))
+            features, n_features = self._features(batch, augmenting=augmenting)
             if augmenting:
                 assert self.augmentation is not None
                 masked = [self.augmentation.mask(features, n_features) for _ in range(views)]

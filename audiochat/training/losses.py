@@ -14,11 +14,18 @@ _SMALL = 1e-6
 """Least share of the tokens that are taken as one."""
 
 
-def ctc_loss(log_probs: Tensor, targets: Tensor, n_frames: Tensor, n_targets: Tensor) -> Tensor:
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    n_frames: Tensor,
+    n_targets: Tensor,
+    wordless: Tensor | None = None,
+) -> Tensor:
     """CTC loss for each target (Graves et al. 2006).
 
     log_probs: (B, T, V), targets: (B, L), n_frames and n_targets: (B,). Clips too short for their
-    targets count nothing, nor do clips without any.
+    targets count nothing, nor do clips without any, unless `wordless` (B,) says that nothing is
+    what was said there.
     """
     losses = functional.ctc_loss(
         log_probs.float().transpose(0, 1),
@@ -29,7 +36,8 @@ def ctc_loss(log_probs: Tensor, targets: Tensor, n_frames: Tensor, n_targets: Te
         reduction="none",
         zero_infinity=True,
     )
-    return (losses * (n_targets > 0)).sum() / n_targets.sum().clamp(min=1)
+    known = n_targets > 0 if wordless is None else (n_targets > 0) | wordless
+    return (losses * known).sum() / n_targets.sum().clamp(min=1)
 
 
 def hearing_losses(
@@ -44,7 +52,9 @@ def hearing_losses(
     def loss(log_probs: Tensor, targets: Tensor, n_targets: Tensor) -> Tensor:
         n_frames = encoded.n_frames * (log_probs.shape[1] // encoded.log_probs.shape[1])
         targets, n_targets = targets.to(device), n_targets.to(device)
-        return ctc_loss(log_probs, targets.repeat(views, 1), n_frames, n_targets.repeat(views))
+        wordless = batch.wordless.to(device).repeat(views)
+        targets, n_targets = targets.repeat(views, 1), n_targets.repeat(views)
+        return ctc_loss(log_probs, targets, n_frames, n_targets, wordless)
 
     units = loss(encoded.log_probs, batch.targets, batch.n_targets)
     middle = [loss(one, batch.phones, batch.n_phones) for one in encoded.phone_log_probs]

@@ -17,7 +17,9 @@ OFF = AugmentationConfig(
     speed=(1.0, 1.0),
     gain_db=(0.0, 0.0),
     warp=(1.0, 1.0),
-    **dict.fromkeys(("pad", "room", "noise", "band_limit", "tilt", "clip", "mu_law", "codec"), 0.0),
+    **dict.fromkeys(
+        ("pad", "room", "noise", "wordless", "band_limit", "tilt", "clip", "mu_law", "codec"), 0.0
+    ),
 )
 COUNTS = torch.tensor([16000, 12000, 8000])
 
@@ -335,3 +337,22 @@ def test_an_empty_or_missing_noise_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(DataError, match=r"bad\.wav cannot be read"):
         Augmentation(AugmentationConfig(), noise_folder=tmp_path, seed=1)
+
+
+def test_wordless_clips_keep_nothing_of_the_speech() -> None:
+    augmentation = Augmentation(OFF, noise_folder=None, seed=3)
+    samples, counts = clips()
+    wordless = torch.tensor([False, True, False])
+    changed, n_changed = augmentation.samples(samples.clone(), counts, wordless)
+    assert torch.equal(n_changed, counts)
+    fits = fit(changed, samples)
+    assert float(fits[[0, 2]].min()) > 0.999
+    assert abs(float(fits[1])) < 0.05
+    assert float(changed[1].abs().max()) > 0  # noise it is, and not silence
+
+
+def test_so_many_clips_lose_their_speech_as_the_setting_says() -> None:
+    augmentation = Augmentation(replace(OFF, wordless=0.25), noise_folder=None, seed=3)
+    augmentation.begin(1)
+    share = augmentation.wordless(4000).float().mean()
+    assert float(share) == pytest.approx(0.25, abs=0.03)

@@ -19,6 +19,7 @@ from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
 from audiochat.training.batches import SpeechBatches
 from audiochat.training.config import CTC_RECIPES, OptimizerConfig
+from audiochat.training.losses import ctc_loss
 from audiochat.training.optimizer import orthogonalised, rate_at
 from audiochat.training.train import Run, RunSettings
 from audiochat.training.word_errors import edit_distance, word_error_rate
@@ -229,3 +230,24 @@ def test_the_gpu_recipe_dry_runs_in_parts_with_few_packages(speech: Path, tmp_pa
     assert "run the command again to go on" in first.stdout
     assert "run the command again" not in second.stdout
     assert load_parts(tmp_path / "weights").config.encoder == CTC_RECIPES["gpu"].encoder
+
+
+def test_noise_alone_is_to_be_heard_as_nothing() -> None:
+    log_probs = torch.randn(2, 10, 5, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    targets, n_targets = torch.tensor([[1, 2], [0, 0]]), torch.tensor([2, 0])
+    n_frames = torch.tensor([10, 8])
+    unknown = ctc_loss(log_probs, targets, n_frames, n_targets)
+    wordless = ctc_loss(log_probs, targets, n_frames, n_targets, torch.tensor([False, True]))
+    every_blank = -log_probs[1, :8, 0].sum() / 2  # for each of the two targets
+    torch.testing.assert_close(wordless - unknown, every_blank)
+
+
+def test_clips_that_lose_their_speech_lose_their_words(stage: MakeStage) -> None:
+    augmentation = AugmentationConfig(wordless=1.0)
+    made = stage(augmentation=augmentation, augment_from=0.0)
+    loss, _ = made.loss(0, 0.0)
+    assert loss.item() > 0
+    batch = made.batches.batch(0)
+    nothing = batch.without_words(torch.ones(len(batch.texts), dtype=torch.bool))
+    assert not nothing.n_targets.any()
+    assert not nothing.n_phones.any()
