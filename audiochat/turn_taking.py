@@ -54,7 +54,7 @@ class TurnState:
 
     memory: Memory = field(default_factory=Memory)
     rest: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    """Samples that do not fill a window yet."""
+    """Samples not judged: too few for a window yet, or behind the end of the turn."""
 
     speech_s: float = 0.0
     """Speech in the turn so far; while it has not begun, in the present stretch of speech."""
@@ -119,13 +119,13 @@ def listen(
         The new state; once it has ended it changes no more.
     """
     samples = np.concatenate([state.rest, samples])
-    n_windows = len(samples) // WINDOW
-    for window in samples[: n_windows * WINDOW].reshape(n_windows, WINDOW):
-        if state.ended:
-            break
+    judged = 0
+    while not state.ended and len(samples) - judged >= WINDOW:
+        window = samples[judged : judged + WINDOW]
         probability, memory = detector.probability(window, state.memory)
         state = replace(_advance(state, probability, settings), memory=memory)
-    return replace(state, rest=samples[n_windows * WINDOW :])
+        judged += WINDOW
+    return replace(state, rest=samples[judged:])
 
 
 def _advance(state: TurnState, probability: float, settings: TurnTaking) -> TurnState:
