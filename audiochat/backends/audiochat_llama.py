@@ -19,6 +19,7 @@ from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.model.generate import Token
 from audiochat.model.long_recordings import LongRecording
 from audiochat.model.streaming import frame_samples
+from audiochat.model.windows import window_cuts
 from audiochat.sampling import Sampling
 
 _LABELS = {
@@ -107,6 +108,11 @@ class AudioChatLlamaBackend:
             yield Usage(0, 0, count, "stop")
         else:
             yield from self._answer(recording.over(answers), sampling)
+
+    def hear_ahead(self, waveform: Waveform) -> None:
+        """Hear a recording while its last silence is waited for; one of several windows is left."""
+        if len(window_cuts(waveform, self.model.parts.ear)) == 2:
+            self.model.hear(waveform)
 
     def align(self, waveform: Waveform, transcript: str | None = None) -> EmbeddingAlignment:
         """Lay the recording's audio embeddings beside the words; those heard when None.

@@ -106,6 +106,14 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class HearsAhead(Protocol):
+    """A backend that can hear a recording before it is asked about it."""
+
+    def hear_ahead(self, waveform: Waveform) -> None:
+        """Hear it and keep what was heard, so that a reply to it need not."""
+
+
+@runtime_checkable
 class Aligning(Protocol):
     """A backend that can show how what it made of a recording lies beside the words."""
 

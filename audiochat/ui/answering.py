@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audiochat.audio import Waveform
-from audiochat.backends.base import Aligning, Heard, Notice, TextPiece, Working
+from audiochat.backends.base import Aligning, Heard, HearsAhead, Notice, TextPiece, Working
 from audiochat.conversation import Conversation
 from audiochat.errors import AudioChatError, ModelError
 from audiochat.model.embedding_alignment import EmbeddingAlignment
@@ -61,6 +61,7 @@ class Answering:
         self.voice = voice
         self.busy = False
         """Whether a turn is being answered: the next one waits in line."""
+        self._hears_ahead = on_gpu is None  # a lent GPU is for answers alone
         self._answer = on_gpu(self._answer_here) if on_gpu else self._answer_here
         self._align = on_gpu(self._align_here) if on_gpu else self._align_here
 
@@ -113,6 +114,15 @@ class Answering:
         backend = self.models.get(model).result()
         voice = self.voice.value if style is not None else None
         yield from answer(question, backend, voice, sampling=sampling, style=style)
+
+    def hear_ahead(self, waveform: Waveform) -> None:
+        """Let the page's first model, if it is there and idle, hear what may be a turn soon."""
+        loading = self.models.get(self.models.names[0])
+        if self.busy or not self._hears_ahead or not loading.finished or loading.error:
+            return
+        backend = loading.result()
+        if isinstance(backend, HearsAhead):
+            backend.hear_ahead(waveform)
 
     def align(self, model: str, waveform: Waveform, transcript: str | None) -> EmbeddingAlignment:
         """Lay what a model makes of a recording beside its words.

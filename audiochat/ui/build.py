@@ -15,6 +15,7 @@ from audiochat.ui.api import add_chat_endpoint
 from audiochat.ui.events import MODEL_QUEUE, Events
 from audiochat.ui.insight import add_insight
 from audiochat.ui.model_loading import Loading, Models
+from audiochat.ui.open_microphone import OpenMicrophones
 from audiochat.ui.page import Example, lay_out
 from audiochat.ui.state_line import connect_state_line
 from audiochat.voices.base import Voice
@@ -26,8 +27,15 @@ MAX_WAITING = 16
 """Turns in line for the model; over it a visitor is told to come back."""
 
 HERE = Path(__file__).parent
-STYLES = ("style.css", "insight.css")
-SCRIPTS = ("player.js", "microphone.js", "upload.js", "page.js", "insight.js")
+STYLES = ("style.css", "hands_free.css", "insight.css")
+SCRIPTS = (
+    "player.js",
+    "microphone.js",
+    "hands_free.js",
+    "upload.js",
+    "page.js",
+    "insight.js",
+)
 """In this order: the later ones use the player."""
 
 
@@ -71,8 +79,9 @@ def build_page(
         analytics_enabled=False,
         fill_width=False,
     ) as demo:
-        page = lay_out(list(options.models), list(options.examples))
-        Events(page, answering, list(options.examples)).connect()
+        microphones = OpenMicrophones(answering.hear_ahead)
+        page = lay_out(list(options.models), list(options.examples), microphones.listen)
+        Events(page, answering, microphones, list(options.examples)).connect()
         connect_state_line(demo, page, answering)
         add_insight(page, answering)
         add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)

@@ -20,6 +20,7 @@ from audiochat.sampling import Sampling
 from audiochat.ui import render
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.model_loading import UNEXPECTED
+from audiochat.ui.open_microphone import OpenMicrophones
 from audiochat.ui.page import ANSWER_IT, ANY_SEED, VOICE_OFF, Example, Page
 from audiochat.ui.session import Session
 from audiochat.ui.state_line import state_line
@@ -64,9 +65,16 @@ def settings_of(
 class Events:
     """Connects a page with the models that answer it."""
 
-    def __init__(self, page: Page, answering: Answering, examples: list[Example]) -> None:
+    def __init__(
+        self,
+        page: Page,
+        answering: Answering,
+        microphones: OpenMicrophones,
+        examples: list[Example],
+    ) -> None:
         self.page = page
         self.answering = answering
+        self.microphones = microphones
         self.examples = examples
         self.folder = Path(page.chat.GRADIO_CACHE)
         self._broken: set[int] = set()
@@ -93,6 +101,8 @@ class Events:
             self._then(halted, change, inputs)
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
         self._then(noted, self.edit, [page.edited])
+        ended = page.talk.click(_note_turn, None, page.turn, cancels=[run], queue=False, **_QUIET)
+        self._then(ended, self.take_turn, [page.turn, page.task])
 
     # What a user's event does to the session.
 
@@ -104,6 +114,10 @@ class Events:
             raise AudioError("No sound arrived. Record again, or upload a file.")
         recording = decode(Path(path), RECORDING_LIMITS)
         return session.ask(Message.user(task, text, recording))
+
+    def take_turn(self, session: Session, visitor: str, task: str) -> Session:
+        """Ask what was said at the open microphone."""
+        return session.ask(Message.user(task, self.microphones.take(visitor)))
 
     def edit(self, session: Session, edited: tuple[int, str]) -> Session:
         """Ask again with an earlier message edited in the view."""
@@ -225,6 +239,8 @@ class Events:
 
         def act(session: Session, model: str, *values: Any) -> Update:
             update: Update = {page.mic: None, page.state_line: state_line(self.answering, model)}
+            if page.turn in inputs:
+                update[page.talk] = str(time.time_ns())
             try:
                 session = change(session, *values)
                 if page.box in inputs:
@@ -241,7 +257,7 @@ class Events:
             return {**update, **drawn}
 
         shown = [page.mic, page.box, page.stop, page.state_line, page.ticket, page.speech]
-        outputs = [*self._view, *shown]
+        outputs = [*self._view, *shown, page.talk]
         halted.then(
             act,
             [page.session, page.controls.model, *inputs],
@@ -253,6 +269,10 @@ class Events:
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def _note_turn(data: gr.EventData) -> str:
+    return str(data.visitor)
 
 
 def _note_edit(data: gr.EditData) -> tuple[int, str]:

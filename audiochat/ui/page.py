@@ -1,5 +1,6 @@
 """The layout of the page: every component, and nothing of what it does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,15 @@ class Page:
     examples: list[gr.Button]
     load_again: gr.Button
     speech: gr.HTML
+    talk: gr.HTML
+    """Nothing of it is shown: it carries the open microphone's sound, and asks for its turns."""
+    turn: gr.State
+    """Whose turn ended at the open microphone."""
     controls: Controls
 
 
-def lay_out(models: list[str], examples: list[Example]) -> Page:
-    """Place every component in the open Blocks."""
+def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], Any]) -> Page:
+    """Place every component in the open Blocks; `listen` is given the open microphone's sound."""
     with gr.Row(elem_id="top"):
         gr.HTML(texts.HEADER, elem_id="header")
         state_line = gr.HTML(texts.STARTING, elem_id="state-line")
@@ -91,6 +96,7 @@ def lay_out(models: list[str], examples: list[Example]) -> Page:
     placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
     placed |= _actions() | _correction()
     gr.HTML(texts.MICROPHONE_TROUBLE)
+    gr.HTML(texts.HANDS_FREE)
     placed |= _asking()
     placed["examples"] = _examples(examples)
     placed["controls"] = _settings(models)
@@ -104,6 +110,8 @@ def lay_out(models: list[str], examples: list[Example]) -> Page:
         ticket=gr.State(0),
         edited=gr.State(None),
         speech=_speech(),
+        talk=_talk(listen),
+        turn=gr.State(""),
         **placed,
     )
 
@@ -208,6 +216,26 @@ def _speech() -> gr.HTML:
         js_on_load="watch('value', () => window.audiochat.player.take(props.value));",
         visible="hidden",
         elem_id="speech",
+    )
+
+
+def _talk(follow: Callable[[Any], Any]) -> gr.HTML:
+    """The open microphone's way to this process: sound by `follow`, turns by a click."""
+
+    def listen(sent: Any) -> Any:  # Gradio marks the function, which a bound method forbids
+        return follow(sent)
+
+    return gr.HTML(
+        value="",
+        html_template="<span></span>",
+        js_on_load="""
+            window.audiochat.talk.server = server;
+            window.audiochat.talk.ask = (turn) => trigger('click', turn);
+            watch('value', () => window.audiochat.talk.taken());
+        """,
+        server_functions=[listen],
+        visible="hidden",
+        elem_id="talk-way",
     )
 
 

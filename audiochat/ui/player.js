@@ -9,6 +9,8 @@
     endsAt: 0,
     sources: new Set(),
     decoding: Promise.resolve(),
+    undecoded: 0,
+    quietSince: -1e9,
     // Figures of the whole visit, for tests and for the curious.
     played: { pieces: 0, seconds: 0, peak: 0, firstAt: 0 },
 
@@ -37,10 +39,12 @@
       this.unlock();
       if (!this.context) return;
       const bytes = Uint8Array.from(atob(piece), (letter) => letter.charCodeAt(0));
+      this.undecoded += 1;
       this.decoding = this.decoding
         .then(() => this.context.decodeAudioData(bytes.buffer))
         .then((sound) => reply === this.reply && this.play(sound))
-        .catch((error) => console.warn("a piece of the reply could not be played", error));
+        .catch((error) => console.warn("a piece of the reply could not be played", error))
+        .finally(() => (this.undecoded -= 1));
     },
 
     play(sound) {
@@ -80,8 +84,18 @@
       }
     },
 
+    // Whether the reply sounds, or did so less than `after` ms ago.
+    sounding(after = 0) {
+      const now = this.sources.size > 0 || this.undecoded > 0;
+      return now || performance.now() - this.quietSince < after;
+    },
+
     show() {
-      document.body.classList.toggle("speaking", this.sources.size > 0);
+      const speaking = this.sources.size > 0;
+      if (document.body.classList.contains("speaking") && !speaking) {
+        this.quietSince = performance.now();
+      }
+      document.body.classList.toggle("speaking", speaking);
     },
   };
 

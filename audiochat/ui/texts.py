@@ -33,6 +33,24 @@ KEYS = """
 
 MICROPHONE_TROUBLE = '<div id="mic-trouble" role="alert" hidden></div>'
 
+HANDS_FREE = """
+<div id="talk">
+  <div id="talk-orb" aria-hidden="true"></div>
+  <div id="talk-row">
+    <p id="talk-words" role="status" aria-live="polite"></p>
+    <button type="button" id="talk-switch" aria-pressed="false">Talk hands-free</button>
+  </div>
+  <details>
+    <summary>How hands-free listens</summary>
+    <label>My turn ends after a silence of
+      <input type="range" id="end-silence" min="0.4" max="2.5" step="0.1" value="0.8">
+      <span id="end-silence-shown">0.8 s</span></label>
+    <label><input type="checkbox" id="barge-in"> Speaking up stops the reply
+      (use headphones: a loudspeaker may stop itself)</label>
+  </details>
+</div>
+"""
+
 MICROPHONE_TEST = """
 <div id="mic-test">
   <p>Speak for three seconds, watch the level, then hear yourself. The sound stays in this

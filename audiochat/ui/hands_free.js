@@ -1,0 +1,226 @@
+// Hands-free talk: the microphone stays open, and what it gives is sent on piece by piece. When a
+// turn begins and ends is for the server to say; what the page does about it is said here.
+(() => {
+  const RATE = 16000; // asked for; a browser that refuses sends at its own
+  const PIECE = 1600;
+  const ECHO_MS = 300; // a room still sounds a little after the voice has ended
+  const KEPT_S = 25; // sound kept while the connection is lost
+  const KEY = "audiochat.handsFree";
+  const WORDS = {
+    off: "Hands-free is off",
+    opening: "Opening the microphone …",
+    listening: "Listening: just speak",
+    hearing: "Hearing you …",
+    thinking: "Thinking …",
+    speaking: "Speaking",
+    lost: "The connection is lost: trying again. What you say is kept.",
+  };
+  const CAPTURE = `
+    registerProcessor("capture", class extends AudioWorkletProcessor {
+      constructor() { super(); this.piece = new Float32Array(${PIECE}); this.filled = 0; }
+      process([[samples]]) {
+        for (const sample of samples ?? []) {
+          this.piece[this.filled++] = sample;
+          if (this.filled === this.piece.length) {
+            this.port.postMessage(this.piece.slice());
+            this.filled = 0;
+          }
+        }
+        return true;
+      }
+    });`;
+
+  const talk = {
+    state: "off",
+    server: null, // both are given by the hidden component in the page
+    ask: null,
+    visitor: "",
+    asking: false,
+    waiting: [], // pieces not sent yet
+    sending: false,
+    // What happened when, for tests and `bench`.
+    log: [],
+  };
+  window.audiochat.talk = talk;
+  const player = window.audiochat.player;
+  const $ = (id) => document.getElementById(id);
+
+  const settings = () => ({
+    endSilence: +($("end-silence")?.value || 0.8),
+    bargeIn: !!$("barge-in")?.checked,
+  });
+
+  const stopButton = () => document.querySelector("#stop");
+  const answering = () => talk.asking || (stopButton() && !stopButton().disabled);
+  const replying = () => answering() || player.sounding(ECHO_MS);
+
+  function note(what) {
+    talk.log.push({ what, at: performance.now() });
+    if (talk.log.length > 500) talk.log.shift();
+  }
+
+  function show(state) {
+    if (state === talk.state) return;
+    talk.state = state;
+    note(state);
+    document.body.dataset.talk = state;
+    const words = $("talk-words");
+    if (words) words.textContent = WORDS[state];
+    const button = $("talk-switch");
+    if (button) {
+      button.setAttribute("aria-pressed", state !== "off");
+      button.textContent = state === "off" ? "Talk hands-free" : "End hands-free";
+    }
+  }
+
+  async function begin() {
+    show("opening");
+    player.unlock();
+    try {
+      talk.stream = await navigator.mediaDevices.getUserMedia({
+        audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+      });
+    } catch {
+      return end(); // microphone.js has said why
+    }
+    if (talk.state !== "opening") return close();
+    // Firefox gives no sound to a context of another rate than the microphone's.
+    const rate = /Firefox/.test(navigator.userAgent) ? {} : { sampleRate: RATE };
+    talk.context = new AudioContext(rate);
+    const module = URL.createObjectURL(new Blob([CAPTURE], { type: "text/javascript" }));
+    await talk.context.audioWorklet.addModule(module);
+    URL.revokeObjectURL(module);
+    const node = new AudioWorkletNode(talk.context, "capture", { numberOfOutputs: 0 });
+    node.port.onmessage = (event) => take(event.data);
+    talk.context.createMediaStreamSource(talk.stream).connect(node);
+    talk.stream.getTracks()[0].onended = end; // unplugged, or taken away
+    talk.visitor = crypto.randomUUID();
+    talk.waiting = [];
+    show("listening");
+  }
+
+  function close() {
+    talk.stream?.getTracks().forEach((track) => track.stop());
+    talk.context?.close().catch(() => {});
+    talk.stream = talk.context = null;
+  }
+
+  function end() {
+    close();
+    talk.waiting = [];
+    talk.asking = false;
+    show("off");
+    level(0);
+  }
+
+  function take(samples) {
+    if (!talk.context) return;
+    let power = 0;
+    for (const sample of samples) power += sample * sample;
+    level(Math.sqrt(power / samples.length));
+    const busy = replying();
+    talk.waiting.push({ samples, replying: busy });
+    const most = (KEPT_S * talk.context.sampleRate) / PIECE;
+    if (talk.waiting.length > most) talk.waiting.shift();
+    if (busy && talk.state !== "hearing") show(answering() ? "thinking" : "speaking");
+    send();
+  }
+
+  // One piece is under way at a time, so that they arrive in order; what gathers meanwhile goes
+  // along with the next.
+  async function send() {
+    if (talk.sending || !talk.waiting.length || !talk.server) return;
+    talk.sending = true;
+    const first = talk.waiting[0].replying;
+    let count = talk.waiting.findIndex((piece) => piece.replying !== first);
+    if (count < 0) count = talk.waiting.length;
+    const pieces = talk.waiting.slice(0, count);
+    const rate = talk.context?.sampleRate;
+    try {
+      const answer = await talk.server.listen({
+        visitor: talk.visitor,
+        samples: encoded(pieces),
+        rate,
+        replying: first,
+        ...settings(),
+      });
+      talk.waiting.splice(0, count);
+      act(answer, first);
+    } catch (error) {
+      console.warn("the microphone's sound could not be sent", error);
+      if (talk.context) show("lost");
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+    talk.sending = false;
+    if (talk.context) send();
+  }
+
+  function encoded(pieces) {
+    const bytes = new Uint8Array(2 * PIECE * pieces.length);
+    const view = new DataView(bytes.buffer);
+    let at = 0;
+    for (const { samples } of pieces) {
+      for (const sample of samples) {
+        view.setInt16(at, Math.max(-1, Math.min(1, sample)) * 32767, true);
+        at += 2;
+      }
+    }
+    let letters = "";
+    for (let start = 0; start < bytes.length; start += 8192) {
+      letters += String.fromCharCode(...bytes.subarray(start, start + 8192));
+    }
+    return btoa(letters);
+  }
+
+  function act(answer, wasReplying) {
+    if (!talk.context) return;
+    if (answer.trouble) {
+      end();
+      $("talk-words").textContent = answer.trouble;
+      return;
+    }
+    if (answer.began && wasReplying) {
+      note("interrupted");
+      player.stop();
+      if (!stopButton().disabled) stopButton().click();
+    }
+    if (answer.turn) {
+      note("turn");
+      talk.asking = true;
+      show("thinking");
+      talk.ask({ visitor: talk.visitor, turn: answer.turn });
+    } else if (answer.state === "hearing") {
+      show("hearing");
+    } else if (!replying()) {
+      show("listening");
+    }
+  }
+
+  // The server has taken the turn: from here on the Stop button tells whether it is at work.
+  talk.taken = () => setTimeout(() => (talk.asking = false), 150);
+
+  function level(rms) {
+    const loud = Math.min(1, Math.max(0, 1 + Math.log10(rms + 1e-4) / 2.5));
+    $("talk")?.style.setProperty("--level", loud.toFixed(2));
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#talk-switch")) talk.state === "off" ? begin() : end();
+  });
+  document.addEventListener("change", (event) => {
+    if (!event.target.closest?.("#talk")) return;
+    localStorage.setItem(KEY, JSON.stringify(settings()));
+    showSilence();
+  });
+  const showSilence = () => {
+    $("end-silence-shown").textContent = `${(+$("end-silence").value).toFixed(1)} s`;
+  };
+  const mounted = setInterval(() => {
+    if (!$("talk-switch")) return;
+    clearInterval(mounted);
+    const kept = JSON.parse(localStorage.getItem(KEY) || "{}");
+    if (kept.endSilence) $("end-silence").value = kept.endSilence;
+    $("barge-in").checked = !!kept.bargeIn;
+    showSilence();
+  }, 100);
+})();

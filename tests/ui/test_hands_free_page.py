@@ -1,0 +1,148 @@
+"""Hands-free talk in the page: real speech at a fake microphone that never stops."""
+
+import time
+
+import numpy as np
+import pytest
+
+from audiochat.audio import resample
+from audiochat.voices import load_voice
+from tests.fakes import EchoBackend
+from tests.ui.conftest import put_before
+from tests.ui.test_page import bubbles, until
+
+RATE = 48_000
+
+
+def spoken(text: str) -> np.ndarray:
+    voice = load_voice("espeak")
+    assert voice is not None
+    waveform = voice.speak(text)
+    return resample(waveform.samples, waveform.sample_rate, RATE)
+
+
+def quiet(seconds: float) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (0.001 * rng.standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+def talk_state(page) -> str:
+    return page.evaluate("window.audiochat.talk.state")
+
+
+def happened(page) -> list[str]:
+    return [entry["what"] for entry in page.evaluate("window.audiochat.talk.log")]
+
+
+def wait_until_happened(page, what: str, times: int = 1) -> None:
+    page.wait_for_function(
+        "([what, times]) => window.audiochat.talk.log.filter(e => e.what === what).length >= times",
+        arg=[what, times],
+    )
+
+
+@pytest.fixture
+def question(microphone):
+    """One question, then a long silence, over and over."""
+    put_before(microphone, np.concatenate([quiet(1.0), spoken("What is a tone?"), quiet(6.0)]))
+
+
+def test_two_turns_without_a_touch(stage, visit, question) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.click("#talk-switch")
+    wait_until_happened(page, "turn", 2)
+    until(lambda: len(backend.conversations) >= 2)
+    page.click("#talk-switch")
+    assert talk_state(page) == "off"
+    first, second = (one.messages for one in backend.conversations[:2])
+    assert len(first) == 1
+    assert len(second) == 3
+    for messages in (first, second):
+        (part,) = messages[-1].audio_parts
+        assert 0.8 < part.waveform.duration_s < 2.5
+        assert part.waveform.rms_db > -40
+    states = happened(page)
+    assert states.index("listening") < states.index("hearing") < states.index("turn")
+    assert states.index("turn") < states.index("thinking") < states.index("speaking")
+
+
+def test_silence_asks_nothing_and_the_microphone_is_given_back(stage, visit, microphone) -> None:
+    put_before(microphone, quiet(3.0))
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.click("#talk-switch")
+    page.wait_for_function("window.audiochat.talk.state === 'listening'")
+    time.sleep(3)
+    assert backend.conversations == []
+    page.click("#talk-switch")
+    assert page.evaluate("window.audiochat.talk.stream") is None
+    assert page.locator("#mic button.record-button").is_visible()
+
+
+def test_half_duplex_hears_nothing_while_the_reply_sounds(stage, visit, microphone) -> None:
+    # Speech without end: every word of it while a reply is under way would be a turn of its own.
+    put_before(microphone, np.concatenate([spoken("What is a tone?"), quiet(1.2)]))
+    backend = EchoBackend(delay_s=0.3)
+    page = visit(stage.set(backend).address)
+    page.click("#talk-switch")
+    wait_until_happened(page, "turn", 2)
+    log = page.evaluate("window.audiochat.talk.log")
+    turns = [entry["at"] for entry in log if entry["what"] == "turn"]
+    between = [e["what"] for e in log if turns[0] < e["at"] < turns[1]]
+    assert "interrupted" not in happened(page)
+    assert between.index("speaking") < between.index("listening")
+    assert len(backend.conversations[0].messages) == 1
+
+
+def test_speaking_up_stops_the_reply_and_keeps_what_was_said(stage, visit, microphone) -> None:
+    put_before(microphone, np.concatenate([spoken("What is a tone?"), quiet(2.5)]))
+    backend = EchoBackend(delay_s=0.4)
+    page = visit(stage.set(backend).address)
+    page.evaluate("document.querySelector('#talk details').open = true")
+    page.check("#barge-in")
+    page.click("#talk-switch")
+    wait_until_happened(page, "interrupted")
+    until(lambda: len(backend.conversations) >= 2)
+    page.click("#talk-switch")
+    assert backend.closed_early >= 1
+    reply = backend.conversations[1].messages[1]
+    assert reply.stopped
+    assert reply.text.startswith("Turn 1.")
+    assert not page.evaluate("document.body.classList.contains('speaking')")
+
+
+def test_a_lost_connection_loses_nothing_said(stage, visit, question) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.click("#talk-switch")
+    wait_until_happened(page, "hearing")
+    page.context.set_offline(True)
+    wait_until_happened(page, "lost")
+    time.sleep(1.5)
+    page.context.set_offline(False)
+    wait_until_happened(page, "turn")
+    until(lambda: backend.conversations)
+    page.click("#talk-switch")
+    (part,) = backend.conversations[0].messages[-1].audio_parts
+    assert 0.8 < part.waveform.duration_s < 2.5
+
+
+def test_the_settings_stay_with_the_browser(stage, visit) -> None:
+    page = visit(stage.address)
+    page.evaluate("document.querySelector('#talk details').open = true")
+    page.locator("#end-silence").fill("1.5")
+    page.check("#barge-in")
+    page.reload()
+    page.wait_for_function("document.querySelector('#end-silence-shown')?.textContent === '1.5 s'")
+    assert page.is_checked("#barge-in")
+
+
+def test_a_turn_is_said_once(stage, visit, question) -> None:
+    page = visit(stage.address)
+    page.click("#talk-switch")
+    wait_until_happened(page, "turn")
+    page.click("#talk-switch")
+    page.wait_for_selector("#chat small")
+    assert bubbles(page)[0].startswith("I heard: “a clip of ")
+    assert page.locator("#chat .user-row").count() == 1

@@ -1,0 +1,111 @@
+"""What the open microphone's sound becomes on the server: turns, refusals, hearing ahead."""
+
+from base64 import b64encode
+from functools import cache
+
+import numpy as np
+import pytest
+
+from audiochat.audio import SAMPLE_RATE, Waveform, resample, to_int16
+from audiochat.errors import AudioError
+from audiochat.hands_free import BEFORE_S
+from audiochat.ui.open_microphone import MAX_PIECE_S, MAX_VISITORS, OpenMicrophones
+from audiochat.voices import load_voice
+
+
+@cache
+def question(rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Half a second of quiet, a question, and a second and a half of quiet."""
+    voice = load_voice("espeak")
+    assert voice is not None
+    spoken = voice.speak("Where is the river?")
+    samples = resample(spoken.samples, spoken.sample_rate, rate)
+    quiet = np.zeros(rate // 2, np.float32)
+    return np.concatenate([quiet, samples, quiet, quiet, quiet])
+
+
+def sent(sound: np.ndarray, rate: object = SAMPLE_RATE, **changes: object) -> dict[str, object]:
+    encoded = b64encode(to_int16(Waveform(sound)).tobytes()).decode()
+    piece = {"visitor": "a", "samples": encoded, "rate": rate, "replying": False}
+    return {**piece, "bargeIn": False, "endSilence": 0.8, **changes}
+
+
+def talk(microphones: OpenMicrophones, rate: int = SAMPLE_RATE, **changes: object) -> list[dict]:
+    """Send the question in tenths of a second; give all answers."""
+    sound, piece = question(rate), rate // 10
+    return [
+        microphones.listen(sent(sound[at : at + piece], rate, **changes))
+        for at in range(0, len(sound), piece)
+    ]
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_a_question_becomes_a_turn_at_any_rate(rate: int) -> None:
+    ahead: list[Waveform] = []
+    microphones = OpenMicrophones(ahead.append)
+    answers = talk(microphones, rate)
+    assert [answer["turn"] for answer in answers if "turn" in answer] == [1]
+    assert sum(answer["began"] for answer in answers) == 1
+    turn = microphones.take("a")
+    assert turn.sample_rate == SAMPLE_RATE
+    # It was heard ahead to the sample, so that the answer need not hear it again.
+    assert ahead[-1].digest == turn.digest
+    # Resampled in pieces it is what it is in one: no seams.
+    whole = resample(question(rate), rate, SAMPLE_RATE)
+    places = np.correlate(whole, turn.samples, "valid")
+    start = int(np.argmax(places))
+    assert start / SAMPLE_RATE < 0.5 + BEFORE_S
+    cut = whole[start : start + len(turn.samples)]
+    assert np.abs(cut - turn.samples).max() < 0.02
+
+
+def test_a_turn_is_given_once() -> None:
+    microphones = OpenMicrophones(lambda _: None)
+    talk(microphones)
+    microphones.take("a")
+    with pytest.raises(AudioError, match="say it again"):
+        microphones.take("a")
+    with pytest.raises(AudioError, match="say it again"):
+        microphones.take("nobody")
+
+
+def test_visitors_are_apart_and_bounded() -> None:
+    microphones = OpenMicrophones(lambda _: None)
+    talk(microphones, visitor="one")
+    for number in range(MAX_VISITORS - 1):
+        microphones.listen(sent(np.zeros(1600, np.float32), visitor=f"v{number}"))
+    assert microphones.take("one").duration_s > 0.5
+    microphones.listen(sent(np.zeros(1600, np.float32), visitor="last"))
+    with pytest.raises(AudioError):
+        microphones.take("one")
+
+
+QUIET = np.zeros(1600, np.float32)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        [],
+        {},
+        "text",
+        sent(QUIET, samples="not base64!"),
+        sent(QUIET, samples=b64encode(b"odd").decode()),
+        sent(QUIET, samples=7),
+        sent(QUIET, rate=0),
+        sent(QUIET, rate=-16_000),
+        sent(QUIET, rate="fast"),
+        sent(QUIET, rate=10**12),
+        sent(QUIET, rate=float("inf")),
+        sent(QUIET, endSilence=float("nan")),
+        sent(QUIET, endSilence="long"),
+        sent(QUIET, visitor=""),
+        sent(QUIET, visitor="v" * 100),
+        sent(np.zeros(round((MAX_PIECE_S + 1) * SAMPLE_RATE), np.float32)),
+    ],
+)
+def test_what_the_page_would_not_send_is_refused_in_words(bad: object) -> None:
+    microphones = OpenMicrophones(lambda _: None)
+    assert microphones.listen(bad)["trouble"].endswith((".", "used."))
+    assert talk(microphones)[-1] == {"state": "listening", "began": False}
