@@ -3,6 +3,7 @@
 All buttons that want an answer lead to one run of the model, which a new event stops first.
 """
 
+import json
 import logging
 import time
 from base64 import b64encode
@@ -185,7 +186,8 @@ class Events:
                 self.answering, settings.model, step.stage, step.fraction
             )
             if step.speech is not None:
-                sound.append(b64encode(encode_wav(step.speech.waveform)).decode())
+                voiced = b64encode(encode_wav(step.speech.waveform)).decode()
+                sound.append(json.dumps([voiced, step.speech.text]))
                 update[page.speech] = "\n".join(sound)
             if not step.session.waiting:
                 update |= self._redrawn(step.session)

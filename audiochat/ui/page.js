@@ -15,11 +15,47 @@
     if (stop && !stop.disabled) stop.click();
   }
 
+  // Held down it records, let go it sends. The recorder needs a moment to open the microphone: a
+  // key let go before that is remembered.
+  const HOLD_KEY = "audiochat.holdKey";
+  const RECORDER_MS = 3000;
+  const holdKey = () => (localStorage.getItem(HOLD_KEY) ?? "V").toLowerCase();
+  let held = false;
+
+  function hold() {
+    const button = find("#mic button.record-button");
+    if (held || !button) return;
+    held = true;
+    button.click();
+  }
+
+  function letGo() {
+    if (!held) return;
+    held = false;
+    const until = Date.now() + RECORDER_MS;
+    const press = () => {
+      const button = find("#mic button.stop-button");
+      if (button) button.click();
+      else if (Date.now() < until) setTimeout(press, 50);
+    };
+    press();
+  }
+
+  document.addEventListener("keyup", (event) => {
+    if (event.key.toLowerCase() === holdKey()) letGo();
+  });
+  window.addEventListener("blur", letGo);
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "hold-key") localStorage.setItem(HOLD_KEY, event.target.value);
+  });
+
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return; // a panel in front has the keys
     if (event.key === "Escape") return stopReply();
-    if (event.key.toLowerCase() !== "r" || event.repeat || !keysOn()) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (event.repeat || !keysOn() || typing(event.target)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key.toLowerCase() === holdKey()) return hold();
+    if (event.key.toLowerCase() !== "r") return;
     const button = find("#mic button.stop-button") || find("#mic button.record-button");
     if (!button) return;
     event.preventDefault();
@@ -57,5 +93,6 @@
     if (!box) return;
     clearInterval(waiting);
     box.checked = keysOn();
+    document.getElementById("hold-key").value = localStorage.getItem(HOLD_KEY) ?? "V";
   }, 100);
 })();

@@ -94,9 +94,9 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
         state_line = gr.HTML(texts.STARTING, elem_id="state-line")
         load_again = gr.Button("Try again", size="sm", visible=False, elem_id="load-again")
     placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
+    gr.HTML(texts.VOICE_BAR)
     placed |= _actions() | _correction()
     gr.HTML(texts.MICROPHONE_TROUBLE)
-    gr.HTML(texts.HANDS_FREE)
     placed |= _asking()
     placed["examples"] = _examples(examples)
     placed["controls"] = _settings(models)
@@ -155,6 +155,7 @@ def _asking() -> dict[str, Any]:
         elem_id="mic",
         waveform_options=gr.WaveformOptions(show_recording_waveform=True),
     )
+    gr.HTML(texts.HANDS_FREE)
     with gr.Row(elem_id="typing", equal_height=True):
         box = gr.Textbox(
             placeholder="or type here, and press Enter",

@@ -1,8 +1,13 @@
 // Plays the pieces of a spoken reply one behind the other while later ones are still being made.
-// The pieces arrive as the lines of one growing string: an id of the reply, then WAV in base64.
+// The pieces arrive as the lines of one growing string: an id of the reply, then for each piece its
+// WAV in base64 and its words, as JSON.
 (() => {
+  const KEY = "audiochat.volume";
+  const kept = () => ({ volume: 1, muted: false, ...JSON.parse(localStorage.getItem(KEY) || "{}") });
+
   const player = {
     context: null,
+    gain: null,
     reply: "",
     muted: "",
     taken: 0,
@@ -38,19 +43,20 @@
     queue(piece, reply) {
       this.unlock();
       if (!this.context) return;
-      const bytes = Uint8Array.from(atob(piece), (letter) => letter.charCodeAt(0));
+      const [wav, words] = JSON.parse(piece);
+      const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
       this.undecoded += 1;
       this.decoding = this.decoding
         .then(() => this.context.decodeAudioData(bytes.buffer))
-        .then((sound) => reply === this.reply && this.play(sound))
+        .then((sound) => reply === this.reply && this.play(sound, words))
         .catch((error) => console.warn("a piece of the reply could not be played", error))
         .finally(() => (this.undecoded -= 1));
     },
 
-    play(sound) {
+    play(sound, words) {
       const source = this.context.createBufferSource();
       source.buffer = sound;
-      source.connect(this.context.destination);
+      source.connect(this.volume());
       const at = Math.max(this.context.currentTime + 0.02, this.endsAt);
       source.start(at);
       this.endsAt = at + sound.duration;
@@ -59,8 +65,19 @@
         this.sources.delete(source);
         this.show();
       };
+      captions.add(words, at, sound.duration);
       this.count(sound);
       this.show();
+    },
+
+    volume() {
+      if (!this.gain) {
+        this.gain = this.context.createGain();
+        this.gain.connect(this.context.destination);
+      }
+      const { volume, muted } = kept();
+      this.gain.gain.value = muted ? 0 : volume;
+      return this.gain;
     },
 
     stop() {
@@ -70,6 +87,7 @@
         source.stop();
       }
       this.sources.clear();
+      captions.clear();
       this.endsAt = 0;
       this.reply = "";
       this.show();
@@ -98,6 +116,71 @@
       document.body.classList.toggle("speaking", speaking);
     },
   };
+
+  // The words of the reply under the conversation, each as it is said. The voice tells when a piece
+  // begins and ends; within it a word's share of the letters is its share of the time.
+  const captions = {
+    pieces: [],
+    timer: 0,
+
+    add(words, at, duration) {
+      const list = words.split(" ");
+      let letters = 0;
+      const ends = list.map((word) => (letters += word.length + 1));
+      this.pieces.push({ at, list, ends: ends.map((end) => at + (duration * end) / letters) });
+      this.timer ||= setInterval(() => this.draw(), 60);
+    },
+
+    draw() {
+      const now = player.context.currentTime;
+      const piece = this.pieces.findLast((one) => one.at <= now);
+      const place = document.getElementById("captions");
+      if (!piece || !place) return;
+      if (!player.sources.size && now > piece.ends.at(-1)) return this.clear();
+      const said = piece.ends.findIndex((end) => now < end);
+      const current = said < 0 ? piece.list.length - 1 : said;
+      const spans = piece.list.map((word, index) => {
+        const span = document.createElement("span");
+        span.textContent = word + " ";
+        span.className = index < current ? "said" : index === current ? "now" : "";
+        return span;
+      });
+      place.replaceChildren(...spans);
+    },
+
+    clear() {
+      clearInterval(this.timer);
+      this.timer = 0;
+      this.pieces = [];
+      document.getElementById("captions")?.replaceChildren();
+    },
+  };
+
+  function setVolume(change) {
+    localStorage.setItem(KEY, JSON.stringify({ ...kept(), ...change }));
+    if (player.gain) player.volume();
+    showVolume();
+  }
+
+  function showVolume() {
+    const { volume, muted } = kept();
+    const mute = document.getElementById("mute");
+    mute.textContent = muted ? "🔇" : "🔊";
+    mute.setAttribute("aria-pressed", muted);
+    document.getElementById("volume").value = volume;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#mute")) setVolume({ muted: !kept().muted });
+  });
+  document.addEventListener("input", (event) => {
+    if (event.target.id === "volume") setVolume({ volume: +event.target.value, muted: false });
+  });
+  const mounted = setInterval(() => {
+    if (!document.getElementById("mute")) return;
+    clearInterval(mounted);
+    showVolume();
+  }, 100);
 
   window.audiochat = { player };
   for (const gesture of ["pointerdown", "touchend", "keydown"]) {

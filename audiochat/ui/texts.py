@@ -26,8 +26,20 @@ PLACEHOLDER = """
 </div>
 """
 
+VOICE_BAR = """
+<div id="voice-bar">
+  <button type="button" id="mute" aria-pressed="false" aria-label="Mute the voice">🔊</button>
+  <input type="range" id="volume" min="0" max="1" step="0.05" value="1"
+    aria-label="Volume of the voice">
+  <p id="captions" aria-hidden="true"></p>
+</div>
+"""
+
 KEYS = """
-<p id="keys"><kbd>R</kbd> record and stop recording · <kbd>Esc</kbd> stop the answer
+<p id="keys"><kbd>R</kbd> record and stop recording · hold
+<select id="hold-key" aria-label="Key to hold while talking">
+  <option>V</option><option>B</option><option>T</option><option>X</option><option>none</option>
+</select> and talk, let go to send · <kbd>Esc</kbd> stop the answer
 <label><input type="checkbox" id="keys-on" checked> keys on</label></p>
 """
 

@@ -343,3 +343,59 @@ def test_an_upload_shows_how_far_it_is(stage, visit, tmp_path: Path) -> None:
     assert "%" in page.inner_text("#uploading")
     wait_for_bubbles(page, 2)
     assert page.locator("#uploading").count() == 0
+
+
+def test_a_held_key_records_until_it_is_let_go(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.wait_for_selector("#mic button.record-button", state="visible")
+    page.keyboard.down("v")
+    page.wait_for_selector("#mic button.stop-button", state="visible")
+    time.sleep(1)
+    page.keyboard.up("v")
+    page.wait_for_selector("#chat small")
+    assert bubbles(page)[0].startswith("I heard")
+    # Let go before the microphone was open: nothing stays recording.
+    page.keyboard.down("v")
+    page.keyboard.up("v")
+    page.wait_for_selector("#mic button.record-button", state="visible")
+    page.select_option("#hold-key", "B")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.down("v")
+    time.sleep(0.3)
+    assert not page.locator("#mic button.stop-button").is_visible()
+    page.keyboard.up("v")
+    page.reload()
+    page.wait_for_function("document.querySelector('#hold-key')?.value === 'B'")
+
+
+def test_the_words_are_shown_as_they_are_said(stage, visit) -> None:
+    page = visit(stage.address)
+    page.evaluate("""
+        window.seen = [];
+        setInterval(() => {
+            const now = document.querySelector('#captions .now');
+            if (now && now.textContent !== window.seen.at(-1)) window.seen.push(now.textContent);
+        }, 20);
+    """)
+    ask(page, "one two")
+    page.wait_for_function("window.audiochat.player.played.pieces > 0")
+    page.wait_for_function("!window.audiochat.player.sounding(100)")
+    seen = [word.strip() for word in page.evaluate("window.seen")]
+    said = ["Turn", "1.", "You", "said:", "one", "two."]
+    assert seen == [word for word in said if word in seen]
+    assert len(seen) >= len(said) - 2
+    assert page.inner_text("#captions") == ""
+
+
+def test_the_voice_is_muted_and_its_volume_stays(stage, visit) -> None:
+    page = visit(stage.address)
+    page.click("#mute")
+    ask(page, "one")
+    page.wait_for_function("window.audiochat.player.played.pieces > 0")
+    assert page.evaluate("window.audiochat.player.gain.gain.value") == 0
+    page.locator("#volume").fill("0.5")
+    assert page.evaluate("window.audiochat.player.gain.gain.value") == 0.5
+    page.reload()
+    page.wait_for_function("document.querySelector('#volume')?.value === '0.5'")
+    assert page.get_attribute("#mute", "aria-pressed") == "false"
