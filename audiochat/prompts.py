@@ -9,6 +9,15 @@ DEFAULT_SYSTEM_PROMPT = (
     "You are a knowledgeable assistant who gives short, correct, factual answers."
 )
 
+PRESETS = {
+    "Short and factual": DEFAULT_SYSTEM_PROMPT,
+    "Friendly companion": "You are a friendly companion. Keep your replies short and warm.",
+    "English teacher": "You are a patient English teacher who explains things in simple words.",
+    "Storyteller": "You are a storyteller. Answer with a very short story for children.",
+    "Plain assistant": "You are a helpful assistant.",
+}
+"""System prompts that the page offers by name."""
+
 ANSWER = "Answer what is asked in the recording."
 """Said outright only where tasks are mixed: a plain spoken turn is its own request."""
 
@@ -27,9 +36,7 @@ def translate(language: str) -> str:
 
 SYSTEM_PROMPTS = (
     "",
-    "You are a helpful assistant.",
-    "You are a friendly companion. Keep your replies short and warm.",
-    "You are a patient English teacher who explains things in simple words.",
+    *(PRESETS[name] for name in ("Plain assistant", "Friendly companion", "English teacher")),
 )
 """Others than the default that connectors are trained under, so that they depend on none."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from audiochat.audio import Waveform
 from audiochat.backends.base import Aligning, Heard, HearsAhead, Notice, TextPiece, Working
 from audiochat.conversation import Conversation
-from audiochat.errors import AudioChatError, ModelError
+from audiochat.errors import AudioChatError, ModelError, VoiceError
 from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
@@ -21,6 +21,8 @@ from audiochat.voices.base import Voice, VoiceStyle
 
 POLL_S = 0.25
 """While a model loads, a stopped turn is let go at this interval."""
+
+PREVIEW = "Hello! This is how I sound when I answer you."
 
 OnGpu = Callable[[Callable[..., Any]], Callable[..., Any]]
 """A decorator for the one function that computes: `spaces.GPU` on ZeroGPU."""
@@ -114,6 +116,17 @@ class Answering:
         backend = self.models.get(model).result()
         voice = self.voice.value if style is not None else None
         yield from answer(question, backend, voice, sampling=sampling, style=style)
+
+    def preview(self, settings: Settings) -> Speech:
+        """Say a sentence in the voice chosen.
+
+        Raises:
+            AudioChatError: there is no voice; the sentence is for the person.
+        """
+        voice = self.voice.result()
+        if voice is None or settings.style is None:
+            raise VoiceError("The voice is off: choose one first.")
+        return Speech(voice.speak(PREVIEW, settings.style), PREVIEW, 0)
 
     def hear_ahead(self, waveform: Waveform) -> None:
         """Let the page's first model, if it is there and idle, hear what may be a turn soon."""

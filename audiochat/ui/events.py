@@ -17,15 +17,15 @@ import gradio as gr
 from audiochat.audio import RECORDING_LIMITS, decode, encode_wav
 from audiochat.conversation import Message
 from audiochat.errors import AudioChatError, AudioError
-from audiochat.sampling import Sampling
+from audiochat.turn import Speech
 from audiochat.ui import render
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.model_loading import UNEXPECTED
 from audiochat.ui.open_microphone import OpenMicrophones
-from audiochat.ui.page import ANSWER_IT, ANY_SEED, VOICE_OFF, Example, Page
+from audiochat.ui.page import ANSWER_IT, Example, Page
 from audiochat.ui.session import Session
+from audiochat.ui.settings_panel import settings_of
 from audiochat.ui.state_line import state_line
-from audiochat.voices.base import VoiceStyle
 
 REDRAW_S = 0.08
 """Written text is shown at this interval: drawing costs the model time."""
@@ -36,31 +36,6 @@ MODEL_QUEUE = "model"
 Update = dict[Any, Any]
 
 _log = logging.getLogger(__name__)
-
-
-def settings_of(
-    model: str,
-    system_prompt: str,
-    temperature: float,
-    top_p: float,
-    repetition_penalty: float,
-    *rest: Any,
-) -> Settings:
-    """Read the settings panel, given in the order of `page.Controls`.
-
-    Raises:
-        AudioChatError: a value is out of range.
-    """
-    seed, max_new_tokens, voice, speed, pitch = rest
-    sampling = Sampling(
-        temperature=temperature,
-        top_p=top_p,
-        repetition_penalty=repetition_penalty,
-        seed=None if seed is None or seed == ANY_SEED else int(seed),
-        max_new_tokens=int(max_new_tokens),
-    )
-    style = None if voice == VOICE_OFF else VoiceStyle(voice or "", speed, pitch)
-    return Settings(model, system_prompt, sampling, style)
 
 
 class Events:
@@ -84,7 +59,7 @@ class Events:
     def connect(self) -> None:
         """Register every event with Gradio."""
         page = self.page
-        controls = list(vars(page.controls).values())
+        controls = page.controls.all()
         run = page.ticket.change(
             self.run,
             [page.session, page.ticket, *controls],
@@ -102,6 +77,9 @@ class Events:
             self._then(halted, change, inputs)
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
         self._then(noted, self.edit, [page.edited])
+        page.panel.preview.click(
+            self.preview, controls, page.speech, concurrency_id="light", **_QUIET
+        )
         ended = page.talk.click(_note_turn, None, page.turn, cancels=[run], queue=False, **_QUIET)
         self._then(ended, self.take_turn, [page.turn, page.task])
 
@@ -127,6 +105,15 @@ class Events:
         if message is not None and len(message.parts) == 1 and message.audio_parts:
             return session.correct(render.words_of(text), index)
         return session.edit(index, render.words_of(text))
+
+    def preview(self, *controls: Any) -> str:
+        """Say a sentence in the voice chosen; gives it to the page's player."""
+        try:
+            speech = self.answering.preview(settings_of(*controls))
+        except AudioChatError as error:
+            gr.Warning(str(error))
+            return ""
+        return "\n".join([str(time.time_ns()), _sound_line(speech)])
 
     # The run of the model.
 
@@ -186,8 +173,7 @@ class Events:
                 self.answering, settings.model, step.stage, step.fraction
             )
             if step.speech is not None:
-                voiced = b64encode(encode_wav(step.speech.waveform)).decode()
-                sound.append(json.dumps([voiced, step.speech.text]))
+                sound.append(_sound_line(step.speech))
                 update[page.speech] = "\n".join(sound)
             if not step.session.waiting:
                 update |= self._redrawn(step.session)
@@ -271,6 +257,11 @@ class Events:
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def _sound_line(speech: Speech) -> str:
+    """One spoken piece as the page's player takes it."""
+    return json.dumps([b64encode(encode_wav(speech.waveform)).decode(), speech.text])
 
 
 def _note_turn(data: gr.EventData) -> str:

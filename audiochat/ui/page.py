@@ -8,15 +8,9 @@ from typing import Any
 import gradio as gr
 
 from audiochat import prompts
-from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
-from audiochat.sampling import MAX_SEED, Sampling
 from audiochat.ui import texts
 from audiochat.ui.session import Session
-from audiochat.voices.base import FACTOR_RANGE
-
-VOICE_OFF = "off"
-ANY_SEED = -1
-"""Gradio shows an empty number as 0, which is a seed of its own."""
+from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
 
 ANSWER_IT = ""
 """No task: a spoken turn is its own request."""
@@ -38,22 +32,6 @@ class Example:
 
     path: Path
     words: str
-
-
-@dataclass(frozen=True)
-class Controls:
-    """The settings panel, in the order in which `events.settings_of` takes it."""
-
-    model: gr.Dropdown
-    system_prompt: gr.Textbox
-    temperature: gr.Slider
-    top_p: gr.Slider
-    repetition_penalty: gr.Slider
-    seed: gr.Number
-    max_new_tokens: gr.Slider
-    voice: gr.Dropdown
-    speed: gr.Slider
-    pitch: gr.Slider
 
 
 @dataclass(frozen=True)
@@ -84,7 +62,12 @@ class Page:
     """Nothing of it is shown: it carries the open microphone's sound, and asks for its turns."""
     turn: gr.State
     """Whose turn ended at the open microphone."""
-    controls: Controls
+    panel: Panel
+
+    @property
+    def controls(self) -> Controls:
+        """The settings of a turn."""
+        return self.panel.controls
 
 
 def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], Any]) -> Page:
@@ -99,7 +82,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
     gr.HTML(texts.MICROPHONE_TROUBLE)
     placed |= _asking()
     placed["examples"] = _examples(examples)
-    placed["controls"] = _settings(models)
+    placed["panel"] = lay_out_settings(models)
     with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
         gr.HTML(texts.MICROPHONE_TEST)
     with gr.Accordion("What this is, and where recordings go", open=True, elem_id="about"):
@@ -237,56 +220,4 @@ def _talk(follow: Callable[[Any], Any]) -> gr.HTML:
         server_functions=[listen],
         visible="hidden",
         elem_id="talk-way",
-    )
-
-
-def _settings(models: list[str]) -> Controls:
-    default = Sampling()
-    low, high = FACTOR_RANGE
-    with gr.Accordion("Settings", open=False, elem_id="settings"):
-        with gr.Row():
-            model = gr.Dropdown(models, value=models[0], label="Model")
-            voice = gr.Dropdown(
-                [("Default", ""), ("Off", VOICE_OFF)], value="", label="Voice of the reply"
-            )
-        with gr.Row():
-            speed = gr.Slider(low, high, 1.0, step=0.05, label="Speed of the voice")
-            pitch = gr.Slider(low, high, 1.0, step=0.05, label="Pitch of the voice")
-        system_prompt = gr.Textbox(
-            DEFAULT_SYSTEM_PROMPT, label="System prompt: what the model is told first", lines=2
-        )
-        with gr.Row():
-            temperature = gr.Slider(
-                0.0,
-                2.0,
-                default.temperature,
-                step=0.05,
-                label="Temperature (0: always the likeliest)",
-            )
-            top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label="Top-p")
-            repetition_penalty = gr.Slider(
-                1.0, 2.0, default.repetition_penalty, step=0.05, label="Repetition penalty"
-            )
-        with gr.Row():
-            seed = gr.Number(
-                ANY_SEED,
-                label=f"Seed ({ANY_SEED}: another each time)",
-                precision=0,
-                minimum=ANY_SEED,
-                maximum=MAX_SEED,
-            )
-            max_new_tokens = gr.Slider(
-                16, 1024, default.max_new_tokens, step=16, label="Longest reply, in tokens"
-            )
-    return Controls(
-        model,
-        system_prompt,
-        temperature,
-        top_p,
-        repetition_penalty,
-        seed,
-        max_new_tokens,
-        voice,
-        speed,
-        pitch,
     )

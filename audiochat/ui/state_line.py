@@ -10,7 +10,8 @@ import gradio as gr
 from audiochat.backends.base import Backend
 from audiochat.ui.answering import Answering
 from audiochat.ui.model_loading import Loading
-from audiochat.ui.page import VOICE_OFF, Page
+from audiochat.ui.page import Page
+from audiochat.ui.settings_panel import VOICE_OFF
 from audiochat.voices.espeak import voice_label
 
 TICK_S = 0.3

@@ -305,22 +305,6 @@ def test_the_microphone_test_shows_a_level_and_plays_back(stage, visit) -> None:
     assert "works" in page.inner_text("#mic-test-result")
 
 
-def test_settings_reach_the_model_and_the_voice_can_be_off(stage, visit) -> None:
-    backend = EchoBackend()
-    page = visit(stage.set(backend).address)
-    page.wait_for_selector(".state.ready")
-    page.click("#settings button, #settings summary")
-    page.get_by_label("System prompt").fill("Be brief.")
-    page.get_by_label("Seed").fill("7")
-    page.get_by_label("Voice of the reply").click()
-    page.get_by_role("option", name="Off").click()
-    ask(page, "hello")
-    assert backend.conversations[-1].system_prompt == "Be brief."
-    assert backend.samplings[-1].seed == 7
-    assert page.evaluate("window.audiochat.player.played.pieces") == 0
-    assert page.locator("#chat .minimal-audio-player").count() == 0
-
-
 def test_a_task_goes_with_a_recording(stage, visit) -> None:
     backend = EchoBackend()
     page = visit(stage.set(backend).address)

@@ -1,0 +1,192 @@
+"""The settings panel: its components, what they say of a turn, and how they stay in the browser."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from audiochat.prompts import DEFAULT_SYSTEM_PROMPT, PRESETS
+from audiochat.sampling import MAX_SEED, Sampling
+from audiochat.ui.answering import Settings
+from audiochat.voices.base import FACTOR_RANGE, VoiceStyle
+
+VOICE_OFF = "off"
+ANY_SEED = -1
+"""Gradio shows an empty number as 0, which is a seed of its own."""
+
+LONGEST_PROMPT = 4_000
+"""Characters of a system prompt that are kept in the browser."""
+
+STORAGE_KEY = "audiochat.settings"
+_OWN_WORDS = "own words"
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The settings of a turn, in the order in which `settings_of` takes them."""
+
+    model: gr.Dropdown
+    system_prompt: gr.Textbox
+    temperature: gr.Slider
+    top_p: gr.Slider
+    repetition_penalty: gr.Slider
+    seed: gr.Number
+    max_new_tokens: gr.Slider
+    voice: gr.Dropdown
+    speed: gr.Slider
+    pitch: gr.Slider
+
+    def all(self) -> list[Any]:
+        """Every one of them, in that order."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def kept(self) -> list[Any]:
+        """Those that stay in the browser; which voices there are is known only later."""
+        return [control for control in self.all() if control not in (self.model, self.voice)]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The settings, and the button beside them."""
+
+    controls: Controls
+    preset: gr.Dropdown
+    preview: gr.Button
+
+
+def settings_of(
+    model: str,
+    system_prompt: str,
+    temperature: float,
+    top_p: float,
+    repetition_penalty: float,
+    *rest: Any,
+) -> Settings:
+    """Read the settings panel, given in the order of `Controls`.
+
+    Raises:
+        AudioChatError: a value is out of range.
+    """
+    seed, max_new_tokens, voice, speed, pitch = rest
+    sampling = Sampling(
+        temperature=temperature,
+        top_p=top_p,
+        repetition_penalty=repetition_penalty,
+        seed=None if seed is None or seed == ANY_SEED else int(seed),
+        max_new_tokens=int(max_new_tokens),
+    )
+    style = None if voice == VOICE_OFF else VoiceStyle(voice or "", speed, pitch)
+    return Settings(model, system_prompt, sampling, style)
+
+
+def lay_out_settings(models: list[str]) -> Panel:
+    """Place the panel in the open Blocks."""
+    default = Sampling()
+    low, high = FACTOR_RANGE
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
+        with gr.Row():
+            model = gr.Dropdown(models, value=models[0], label="Model")
+            voice = gr.Dropdown(
+                [("Default", ""), ("Off", VOICE_OFF)], value="", label="Voice of the reply"
+            )
+        with gr.Row(equal_height=True):
+            speed = gr.Slider(low, high, 1.0, step=0.05, label="Speed of the voice")
+            pitch = gr.Slider(low, high, 1.0, step=0.05, label="Pitch of the voice")
+            preview = gr.Button("Hear the voice", size="sm", min_width=120, elem_id="preview")
+        preset = gr.Dropdown(
+            [*PRESETS, _OWN_WORDS], value=next(iter(PRESETS)), label="Who it should be"
+        )
+        system_prompt = gr.Textbox(
+            DEFAULT_SYSTEM_PROMPT, label="System prompt: what the model is told first", lines=2
+        )
+        with gr.Row():
+            temperature = gr.Slider(
+                0.0,
+                2.0,
+                default.temperature,
+                step=0.05,
+                label="Temperature (0: always the likeliest)",
+            )
+            top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label="Top-p")
+            repetition_penalty = gr.Slider(
+                1.0, 2.0, default.repetition_penalty, step=0.05, label="Repetition penalty"
+            )
+        with gr.Row():
+            seed = gr.Number(
+                ANY_SEED,
+                label=f"Seed ({ANY_SEED}: another each time)",
+                precision=0,
+                minimum=ANY_SEED,
+                maximum=MAX_SEED,
+            )
+            max_new_tokens = gr.Slider(
+                16, 1024, default.max_new_tokens, step=16, label="Longest reply, in tokens"
+            )
+        gr.HTML('<p class="aside">Kept in this browser; the sound never is.</p>')
+    return Panel(
+        Controls(
+            model,
+            system_prompt,
+            temperature,
+            top_p,
+            repetition_penalty,
+            seed,
+            max_new_tokens,
+            voice,
+            speed,
+            pitch,
+        ),
+        preset,
+        preview,
+    )
+
+
+def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
+    """Let presets write the system prompt, and let the settings come back with the visitor."""
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    prompt = panel.controls.system_prompt
+    panel.preset.input(
+        lambda name: PRESETS.get(name, gr.skip()), panel.preset, prompt, queue=False, **quiet
+    )
+    prompt.change(preset_of, prompt, panel.preset, queue=False, **quiet)
+    # Not a secret: the key only keeps what is stored readable after the program was restarted.
+    stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_KEY)
+    kept = panel.controls.kept()
+    gr.on(
+        [control.change for control in kept],
+        lambda *values: list(values),
+        kept,
+        stored,
+        queue=False,
+        trigger_mode="always_last",
+        **quiet,
+    )
+    demo.load(restored(kept), stored, kept, queue=False, **quiet)
+
+
+def preset_of(prompt: str) -> str:
+    """The name of the preset with these words."""
+    return next((name for name, words in PRESETS.items() if words == prompt), _OWN_WORDS)
+
+
+def restored(kept: list[Any]) -> Any:
+    """A function from what the browser stored to the values of these controls.
+
+    What is no value of a control (an older page's, or meddled with) leaves it as it is.
+    """
+
+    def restore(stored: Any) -> list[Any]:
+        values = stored if isinstance(stored, list) and len(stored) == len(kept) else []
+        pairs: Iterable[tuple[Any, Any]] = zip(kept, values, strict=False)
+        usable = [value if _fits(control, value) else gr.skip() for control, value in pairs]
+        return usable or [gr.skip() for _ in kept]
+
+    return restore
+
+
+def _fits(control: Any, value: Any) -> bool:
+    if isinstance(control, gr.Textbox):
+        return isinstance(value, str) and len(value) <= LONGEST_PROMPT
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and control.minimum <= value <= control.maximum

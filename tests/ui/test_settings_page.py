@@ -1,0 +1,89 @@
+"""The settings panel in the page: what it says reaches the model, and it stays with the visitor."""
+
+import time
+
+import gradio as gr
+
+from audiochat import prompts
+from audiochat.ui.settings_panel import restored
+from tests.fakes import EchoBackend
+from tests.ui.test_page import ask, toast
+
+
+def open_settings(page) -> None:
+    page.wait_for_selector(".state.ready")
+    page.click("#settings button, #settings summary")
+
+
+def test_settings_reach_the_model_and_the_voice_can_be_off(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.wait_for_selector(".state.ready")
+    page.click("#settings button, #settings summary")
+    page.get_by_label("System prompt").fill("Be brief.")
+    page.get_by_label("Seed").fill("7")
+    page.get_by_label("Voice of the reply").click()
+    page.get_by_role("option", name="Off").click()
+    ask(page, "hello")
+    assert backend.conversations[-1].system_prompt == "Be brief."
+    assert backend.samplings[-1].seed == 7
+    assert page.evaluate("window.audiochat.player.played.pieces") == 0
+    assert page.locator("#chat .minimal-audio-player").count() == 0
+
+
+def test_settings_come_back_with_the_visitor(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    open_settings(page)
+    page.get_by_label("System prompt").fill("Be brief.")
+    page.get_by_label("Seed").fill("7")
+    page.keyboard.press("Tab")
+    page.wait_for_function("localStorage.getItem('audiochat.settings')")
+    time.sleep(0.5)
+    page.reload()
+    page.wait_for_selector("#keys-on", state="attached")
+    open_settings(page)
+    page.wait_for_function(
+        "[...document.querySelectorAll('textarea')].some(t => t.value === 'Be brief.')"
+    )
+    assert page.get_by_label("Who it should be").input_value() == "own words"
+    ask(page, "hello")
+    assert backend.conversations[-1].system_prompt == "Be brief."
+    assert backend.samplings[-1].seed == 7
+
+
+def test_a_preset_writes_the_system_prompt(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    open_settings(page)
+    page.get_by_label("Who it should be").click()
+    page.get_by_role("option", name="Storyteller").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('textarea')].some(t => t.value.includes('storyteller'))"
+    )
+    ask(page, "hello")
+    assert backend.conversations[-1].system_prompt == prompts.PRESETS["Storyteller"]
+
+
+def test_the_voice_can_be_tried(stage, visit) -> None:
+    page = visit(stage.address)
+    open_settings(page)
+    page.click("#preview")
+    page.wait_for_function("window.audiochat.player.played.pieces === 1")
+    page.wait_for_function("document.querySelector('#captions').innerText.includes('Hello!')")
+    page.get_by_label("Voice of the reply").click()
+    page.get_by_role("option", name="Off").click()
+    page.click("#preview")
+    assert "choose one" in toast(page)
+
+
+def test_stored_settings_that_are_none_change_nothing() -> None:
+    kept = [
+        gr.Slider(0, 2, 1),
+        gr.Textbox("words", label="words"),
+        gr.Number(3, minimum=0, maximum=9),
+    ]
+    restore = restored(kept)
+    assert restore([1.5, "other", 4]) == [1.5, "other", 4]
+    for stored in (None, "x", {}, [1], [float("nan"), 5, True], [99, "w" * 9999, "4"]):
+        assert all(isinstance(value, dict) for value in restore(stored))
