@@ -37,6 +37,8 @@ class Settings:
     sampling: Sampling = field(default_factory=Sampling)
     style: VoiceStyle | None = field(default_factory=VoiceStyle)
     """None: the reply is not spoken."""
+    rival: str = ""
+    """Another model that answers the same turn too; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +78,38 @@ class Answering:
             session, conversation=session.conversation.with_system_prompt(settings.system_prompt)
         )
         self.busy = True
+        asked = session
+        compared = settings.rival not in ("", settings.model)
+        try:
+            for step in self._or_trouble(session, settings):
+                session = step.session
+                if compared and not session.waiting and not session.trouble:
+                    session = replace(session, rival=asked)
+                yield replace(step, session=session)
+            if session.rival is not None:
+                yield from self._rival_steps(session, session.rival, settings)
+        finally:
+            self.busy = False
+
+    def _rival_steps(self, session: Session, rival: Session, settings: Settings) -> Iterator[Step]:
+        """Let the other model answer too, when the first is done; its reply is not spoken."""
+        other = replace(settings, model=settings.rival, style=None)
+        for step in self._or_trouble(rival, other):
+            yield replace(step, session=replace(session, rival=step.session))
+
+    def _or_trouble(self, session: Session, settings: Settings) -> Iterator[Step]:
         try:
             for step in self._steps(session, settings):
                 session = step.session
                 yield step
         except AudioChatError as error:
             yield Step(session.failed(str(error)), "", notice=str(error))
-        finally:
-            self.busy = False
 
     def _steps(self, session: Session, settings: Settings) -> Iterator[Step]:
         model = self.models.get(settings.model, again=True)
         while not model.wait(POLL_S):
             yield Step(session, "Waiting for the model")
-        model.result()
+        session = replace(session, by=model.result().label)
         style = settings.style
         if style is not None:
             while not self.voice.wait(POLL_S):

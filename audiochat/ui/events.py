@@ -8,6 +8,7 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Events:
         controls = page.controls.all()
         run = page.ticket.change(
             self.run,
-            [page.session, page.ticket, *controls],
+            [page.session, page.ticket, page.rival, *controls],
             [*self._view, page.speech, page.state_line, page.stop],
             concurrency_limit=1,
             concurrency_id=MODEL_QUEUE,
@@ -117,13 +118,13 @@ class Events:
 
     # The run of the model.
 
-    def run(self, session: Session, ticket: int, *controls: Any) -> Iterator[Update]:
+    def run(self, session: Session, ticket: int, rival: str, *controls: Any) -> Iterator[Update]:
         """Answer the turn asked; yields what changed on the page."""
         if not session.waiting:  # stopped, cleared or answered while this run stood in line
             yield self._redrawn(session)
             return
         try:
-            settings = settings_of(*controls)
+            settings = replace(settings_of(*controls), rival=rival or "")
         except AudioChatError as error:
             yield self._redrawn(session.failed(str(error)))
             return
@@ -164,7 +165,7 @@ class Events:
         for step in self.answering.steps(session, settings):
             if step.notice:
                 gr.Warning(step.notice)
-            news = step.stage != stage or step.speech is not None
+            news = step.stage != stage or step.speech is not None or not step.session.working
             if not news and time.monotonic() - drawn_at < REDRAW_S:
                 continue
             drawn_at, stage = time.monotonic(), step.stage
@@ -177,19 +178,27 @@ class Events:
                 update[page.speech] = "\n".join(sound)
             if not step.session.waiting:
                 update |= self._redrawn(step.session)
-                update[page.stop] = gr.Button(interactive=False)
+                update[page.stop] = gr.Button(interactive=step.session.working)
             yield update
 
     # How it is wired.
 
     @property
     def _view(self) -> list[Any]:
-        return [self.page.session, self.page.chat, self.page.correction, self.page.words]
+        page = self.page
+        compared = [page.compared, page.swap]
+        return [page.session, page.chat, page.correction, page.words, *compared]
 
     def _drawn(self, session: Session) -> Update:
         """Draw the conversation: what is kept and what is shown change together."""
         page = self.page
-        return {page.session: session, page.chat: render.messages(session, self.folder)}
+        comparison = render.comparison(session)
+        return {
+            page.session: session,
+            page.chat: render.messages(session, self.folder),
+            page.compared: gr.HTML(comparison, visible=bool(comparison)),
+            page.swap: gr.Button(visible=bool(comparison) and not session.working),
+        }
 
     def _redrawn(self, session: Session) -> Update:
         """Draw the conversation, and the place to correct its last words."""
@@ -215,6 +224,7 @@ class Events:
             (page.undo.click, Session.undo, []),
             (page.chat.undo, Session.undo, []),
             (page.clear.click, Session.cleared, []),
+            (page.swap.click, Session.swapped, []),
             (page.chat.clear, Session.cleared, []),
             *(
                 (button.click, partial(self.hear, path=str(example.path)), [])

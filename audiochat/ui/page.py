@@ -51,6 +51,9 @@ class Page:
     box: gr.Textbox
     upload: gr.UploadButton
     task: gr.Dropdown
+    rival: gr.Dropdown
+    compared: gr.HTML
+    swap: gr.Button
     stop: gr.Button
     retry: gr.Button
     undo: gr.Button
@@ -78,9 +81,9 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
         load_again = gr.Button("Try again", size="sm", visible=False, elem_id="load-again")
     placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
     gr.HTML(texts.VOICE_BAR)
-    placed |= _actions() | _correction()
+    placed |= _comparison() | _actions() | _correction()
     gr.HTML(texts.MICROPHONE_TROUBLE)
-    placed |= _asking()
+    placed |= _asking(models)
     placed["examples"] = _examples(examples)
     placed["panel"] = lay_out_settings(models)
     with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
@@ -128,7 +131,17 @@ def _correction() -> dict[str, Any]:
     return {"correction": row, "words": words, "correct": correct}
 
 
-def _asking() -> dict[str, Any]:
+def _comparison() -> dict[str, Any]:
+    """The same turn as two models answered it; shown where one is compared with another."""
+    return {
+        "compared": gr.HTML("", visible=False, elem_id="compared"),
+        "swap": gr.Button(
+            "Go on with the right one", size="sm", visible=False, min_width=200, elem_id="swap"
+        ),
+    }
+
+
+def _asking(models: list[str]) -> dict[str, Any]:
     """The three ways to ask: aloud, in writing, by a file."""
     mic = gr.Audio(
         sources=["microphone"],
@@ -157,10 +170,14 @@ def _asking() -> dict[str, Any]:
             min_width=160,
             elem_id="upload",
         )
-    task = gr.Dropdown(
-        list(TASKS), value=ANSWER_IT, label="What to do with a recording", elem_id="task"
-    )
-    return {"mic": mic, "box": box, "upload": upload, "task": task}
+    with gr.Row():
+        task = gr.Dropdown(
+            list(TASKS), value=ANSWER_IT, label="What to do with a recording", elem_id="task"
+        )
+        rival = gr.Dropdown(
+            [("nothing", ""), *models], value="", label="Compare the reply with", elem_id="rival"
+        )
+    return {"mic": mic, "box": box, "upload": upload, "task": task, "rival": rival}
 
 
 def _chat() -> gr.Chatbot:

@@ -37,6 +37,37 @@ def messages(session: Session, folder: Path) -> list[dict[str, Any]]:
     return drawn
 
 
+def comparison(session: Session) -> str:
+    """Draw the newest turn as two models answered it, side by side; empty where one did."""
+    if session.rival is None:
+        return ""
+    cards = "".join(
+        _card(side, which) for side, which in ((session, "left"), (session.rival, "right"))
+    )
+    return (
+        f'<div class="cards">{cards}</div><p class="aside">The right one was asked when the left '
+        "one had answered. What the two have in common, such as the ear, is not worked out twice, "
+        "so its times can be the shorter for it.</p>"
+    )
+
+
+def _card(session: Session, which: str) -> str:
+    shown = session.shown
+    asked = next(message for message in reversed(shown) if message.role == "user")
+    reply = shown[-1].text if shown[-1].role == "assistant" else ""
+    heard = " ".join(heard_line(part) for part in asked.audio_parts)
+    answered = session.notes[-1] if session.notes and not session.asked else ReplyNote()
+    timings = answered.timings
+    lines = [
+        f"<h3>{html.escape(answered.by or session.by or 'Waiting …')}</h3>",
+        f"<p><i>{heard}</i></p>" if heard else "",
+        f"<p>{html.escape(reply)}</p>",
+        f"<p>⚠️ {html.escape(session.trouble)}</p>" if session.trouble else "",
+        f"<small>{timing_line(timings)}</small>" if timings else "",
+    ]
+    return f'<section aria-label="{which}">{"".join(lines)}</section>'
+
+
 def heard_line(part: AudioPart) -> str:
     """Say in one line what was understood of a recording; empty while it is not known."""
     words = html.escape(part.words, quote=False)

@@ -18,10 +18,12 @@ STOPPED_EARLY = "Stopped before an answer came."
 
 @dataclass(frozen=True)
 class ReplyNote:
-    """What is kept beside one reply: how it sounded, and how long it took."""
+    """What is kept beside one reply: how it sounded, how long it took, and whose it is."""
 
     speech: Waveform | None = None
     timings: Timings | None = None
+    by: str = ""
+    """The model, as a person reads its name."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,27 @@ class Session:
     partial: str = ""
     """The reply to `asked` as far as it is written."""
 
+    by: str = ""
+    """The model that answers `asked`, as a person reads its name."""
+
     spoken: tuple[Waveform, ...] = ()
     """The pieces of that reply voiced so far."""
 
     trouble: str = ""
     """Why `asked` has no answer, for the person; empty while it may still come."""
 
+    rival: Self | None = None
+    """The same turn as another model answers it, to be compared; its history is this one's."""
+
     @property
     def waiting(self) -> bool:
         """Whether a turn is still to be answered."""
         return self.asked is not None and not self.trouble
+
+    @property
+    def working(self) -> bool:
+        """Whether a model is still to answer, this one or the other."""
+        return self.waiting or (self.rival is not None and self.rival.waiting)
 
     @property
     def question(self) -> Conversation:
@@ -71,7 +84,7 @@ class Session:
 
     def ask(self, message: Message) -> Self:
         """Put a new turn; one that was left unanswered gives way to it."""
-        return replace(self.settled(), asked=message, partial="", spoken=(), trouble="")
+        return replace(self.settled(), asked=message, partial="", spoken=(), trouble="", rival=None)
 
     def retry(self) -> Self:
         """Ask the last turn again: the unanswered one, or the last that has a reply."""
@@ -109,8 +122,21 @@ class Session:
         """Forget everything but the system prompt."""
         return type(self)(Conversation(system_prompt=self.conversation.system_prompt))
 
+    def swapped(self) -> Self:
+        """Go on with the other model's reply; this one's can be swapped back.
+
+        Raises:
+            ConversationError: there is no other reply.
+        """
+        other = self.settled().rival
+        if other is None or other.trouble or other.waiting:
+            raise ConversationError("The other model has not answered this turn.")
+        return replace(other, rival=replace(self, rival=None))
+
     def settled(self) -> Self:
         """End a turn that is still being answered: what is written stays, marked as stopped."""
+        if self.rival is not None and self.rival.waiting:
+            return replace(self, rival=self.rival.settled())
         if not self.waiting or self.asked is None:
             return self
         if not self.partial.strip():
@@ -145,7 +171,7 @@ class Session:
 
     def answered(self, conversation: Conversation, timings: Timings | None) -> Self:
         """Close the turn with the conversation that holds its reply."""
-        note = ReplyNote(_joined(self.spoken), timings)
+        note = ReplyNote(_joined(self.spoken), timings, self.by)
         return replace(self, notes=(*self.notes, note))._idle(conversation)
 
     def failed(self, sentence: str) -> Self:
