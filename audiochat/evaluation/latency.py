@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from audiochat.backends import load_backend
 from audiochat.backends.base import Backend, TextPiece
 from audiochat.conversation import Conversation, Message
 from audiochat.errors import ModelError
+from audiochat.evaluation import page_in_browser
 from audiochat.evaluation.page_process import page
 from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.language_model import LanguageModel
@@ -117,6 +119,22 @@ def resident_mb() -> Figure:
         return Figure("MB", "at most 1200", (running.resident_mb(),))
 
 
+def page_sound_ms() -> Figure:
+    """Time from a press on Stop to the reply's first sound, in Chromium."""
+    runs = page_in_browser.recorder_to_sound_ms(_question(), N_RUNS)
+    return Figure("ms", "at most 700", runs)
+
+
+def hands_free_sound_ms() -> Figure:
+    """Time from the end of a hands-free turn to the reply's first sound, in Chromium."""
+    return Figure("ms", "at most 700", page_in_browser.turn_to_sound_ms(_question(), N_RUNS))
+
+
+def stop_silence_ms() -> Figure:
+    """Time from a press on Stop to the voice's silence, in Chromium."""
+    return Figure("ms", "at most 300", page_in_browser.stop_to_silence_ms(_question(), N_RUNS))
+
+
 MEASURES: dict[str, Callable[[], Figure]] = {
     measure.__name__: measure
     for measure in (
@@ -126,9 +144,17 @@ MEASURES: dict[str, Callable[[], Figure]] = {
         perplexity_ratio,
         page_up_s,
         resident_mb,
+        page_sound_ms,
+        hands_free_sound_ms,
+        stop_silence_ms,
     )
 }
 """All figures by name, in the order they are taken."""
+
+
+def _question() -> Waveform:
+    """The recorded question that ships with the page."""
+    return decode(Path(__file__).parents[2] / "assets" / "examples" / "capital.flac")
 
 
 def _spoken(text: str) -> Waveform:

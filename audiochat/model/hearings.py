@@ -12,7 +12,7 @@ from audiochat.model.alignment import Read, without_noise
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing
 from audiochat.model.streaming import StreamedHearing
-from audiochat.model.windows import hear_in_windows, window_cuts
+from audiochat.model.windows import hear_in_windows, hear_whole, window_cuts
 
 MAX_HEARINGS = 64
 """Recordings whose hearing is kept."""
@@ -47,7 +47,7 @@ class Hearings:
                 reading = read(hearing.log_probs) if read else hearing.reading
                 hearing = replace(hearing, reading=without_noise(reading))
             elif hearing is None:
-                hearing = _whole(self._listen(waveform, read))
+                hearing = hear_whole(self._parts.ear, self._parts.units, waveform, read)
             self._put(waveform, hearing)
         return hearing
 
@@ -88,13 +88,3 @@ class Hearings:
     def _too_many(self) -> bool:
         n_frames = sum(len(hearing.frames) for hearing in self._kept.values())
         return len(self._kept) > MAX_HEARINGS or n_frames > MAX_FRAMES
-
-
-def _whole(hearing: Generator[tuple[int, int], None, Hearing]) -> Hearing:
-    """The end of a generator whose steps nobody asked for."""
-    while True:
-        try:
-            next(hearing)
-        except StopIteration as end:
-            result: Hearing = end.value
-            return result

@@ -8,9 +8,10 @@ from audiochat.conversation import AudioPart, Conversation
 from audiochat.model.alignment import Read
 from audiochat.model.audio_chat_llama import UNHEARD
 from audiochat.model.checkpoint import TrainedParts
-from audiochat.model.ear import Hearing, as_batch, listen
+from audiochat.model.ear import Hearing, as_batch
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.model.windows import hear_whole
 from audiochat.speech_data.augmentation import Augmentation
 from audiochat.training.exercises import Folders, Spoken
 from audiochat.training.responses import Response, prompt_ids
@@ -88,9 +89,7 @@ def hear_examples(
 def _hear(
     part: AudioPart, spoken: Spoken, parts: TrainedParts, folders: Folders, read: Read | None
 ) -> Recording:
-    hearing = listen(parts.ear, parts.units, [part.waveform])[0]
-    if read:
-        hearing = replace(hearing, reading=read(hearing.log_probs))
+    hearing = hear_whole(parts.ear, parts.units, part.waveform, read)
     words = " ".join(folders[folder][index].spoken for folder, index in spoken.clips)
     return Recording(part.waveform, hearing, tuple(parts.units.encode(words)))
 

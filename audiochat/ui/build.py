@@ -105,9 +105,11 @@ def launch_settings() -> dict[str, Any]:
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
         ).set(
-            # Soft's own grey for minor text is too pale to read on white.
-            body_text_color_subdued="*neutral_500",
+            # Soft's own grey for minor text and its labels are too pale to read.
+            body_text_color_subdued="*neutral_600",
             body_text_color_subdued_dark="*neutral_400",
+            block_title_text_color="*primary_700",
+            block_label_text_color="*primary_700",
             block_radius="14px",
             block_border_width="1px",
         ),

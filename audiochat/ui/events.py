@@ -76,6 +76,12 @@ class Events:
                 lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
             )
             self._then(halted, change, inputs)
+        # The box is emptied in the browser: what is typed next must not be wiped by a late answer.
+        sent = page.box.submit(
+            None, page.box, [page.typed, page.box], js="(text) => [text, '']", **_QUIET
+        )
+        halted = sent.then(lambda: None, cancels=[run], queue=False, **_QUIET)
+        self._then(halted, self.ask, [page.typed])
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
         self._then(noted, self.edit, [page.edited])
         page.panel.preview.click(
@@ -85,6 +91,10 @@ class Events:
         self._then(ended, self.take_turn, [page.turn, page.task])
 
     # What a user's event does to the session.
+
+    def ask(self, session: Session, text: str) -> Session:
+        """Ask what was typed."""
+        return session.ask(Message.user(text))
 
     def hear(
         self, session: Session, path: str | None, text: str = "", task: str = ANSWER_IT
@@ -215,7 +225,6 @@ class Events:
         return [
             (page.mic.stop_recording, self.hear, [page.mic, page.box, page.task]),
             (page.upload.upload, self.hear, [page.upload, page.box, page.task]),
-            (page.box.submit, lambda session, text: session.ask(Message.user(text)), [page.box]),
             (page.correct.click, Session.correct, [page.words]),
             (page.words.submit, Session.correct, [page.words]),
             (page.stop.click, Session.settled, []),

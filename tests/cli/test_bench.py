@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audiochat.__main__ import main
-from audiochat.evaluation import latency
+from audiochat.evaluation import latency, page_in_browser
 from audiochat.evaluation.latency import MEASURES, Figure
 
 
@@ -102,3 +102,15 @@ def test_a_question_of_five_seconds_is_answered(short: None) -> None:
     figure = latency.first_text_ms()
     assert len(figure.runs) == 2
     assert all(run > 0 for run in figure.runs)
+
+
+def test_a_figure_that_lacks_a_part_is_named_and_the_others_are_taken(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(page_in_browser.shutil, "which", lambda _: None)
+    monkeypatch.setitem(MEASURES, "page_sound_ms", latency.page_sound_ms)
+    assert main(["bench", "--only", "page_up_s,page_sound_ms"]) == 0
+    out = capsys.readouterr().out
+    assert "page_sound_ms         not measured: " in out
+    assert "chromium" in out
+    assert main(["bench", "--only", "page_sound_ms"]) == 1
