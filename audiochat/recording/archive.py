@@ -19,6 +19,7 @@ MAX_ENTRIES = 5_000
 MAX_DIRECTORY_BYTES = 2**20
 """The list of entries; 5,000 of them with names of 100 characters have 0.7 MB."""
 
+MAX_NAME_CHARS = 200
 MAX_UNPACKED_BYTES = 2048 * 2**20
 MAX_RATIO = 200
 """Most that an entry may grow. Speech grows by 1.2, a list of words by 15, a bomb by 1,000."""
@@ -125,13 +126,15 @@ class Archive:
         if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
             raise self._wrong(f"it unpacks to more than {MAX_UNPACKED_BYTES / 2**20:g} MB")
         names: dict[str, zipfile.ZipInfo] = {}
+        folded: set[str] = set()
         for entry in entries:
             problem = _problem(entry)
-            if not problem and entry.filename.casefold() in map(str.casefold, names):
+            if not problem and entry.filename.casefold() in folded:
                 problem = "a name stands twice"
             if problem:
                 raise self._wrong(f"{problem} ({_quoted(entry.filename)})")
             names[entry.filename] = entry
+            folded.add(entry.filename.casefold())
         return names
 
     def _wrong(self, what: str) -> DataError:
@@ -141,9 +144,12 @@ class Archive:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a path in an archive or a document stays in its folder, on every system."""
+    """Whether a path of an archive or a document stays in its folder on every system.
+
+    One that is too long or cannot be printed, and so not be named in an error, counts as outside.
+    """
+    plain = name.isprintable() and len(name) <= MAX_NAME_CHARS and not set(name) & set("\\:")
     parts = PurePosixPath(name).parts
-    plain = not any(mark in name for mark in "\\:\0")
     return plain and bool(parts) and not name.startswith("/") and ".." not in parts
 
 
@@ -152,7 +158,7 @@ def _problem(entry: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     # `orig_filename` has what comes behind a NUL too.
     if not is_inside(entry.orig_filename):
-        return "an entry leads out of its folder"
+        return "an entry's name leads out of its folder or cannot be shown"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "an entry is a link or a device"
     if entry.flag_bits & 0x41:

@@ -10,6 +10,7 @@ from audiochat.audio import Waveform, resample
 from audiochat.conversation import AudioPart, Conversation, Message, Part, Role, TimedWord
 from audiochat.errors import ConversationError, DataError
 from audiochat.recording import Recording, Reply
+from audiochat.recording.captions import SPEAKERS
 from audiochat.recording.json_values import Fields, parse
 from audiochat.turn import Speech, Timings
 
@@ -157,6 +158,8 @@ def _speech(reply: Reply, names: Iterator[str], sounds: dict[str, Waveform]) -> 
 
 def _message_from(given: Fields, sounds: Sounds) -> Message:
     role = given.text("role")
+    if role not in SPEAKERS:
+        raise given.wrong("'role' is neither user nor assistant")
     parts = tuple(_part_from(part, sounds) for part in given.children("parts"))
     try:
         return Message(cast(Role, role), parts, given.flag("stopped"))
