@@ -15,7 +15,7 @@ from audiochat.recording import Recording
 from audiochat.recording.captions import srt
 from audiochat.recording.sound_track import mixed
 from audiochat.recording.timeline import Timeline, lay_out
-from audiochat.recording.video_frames import COLOURS, SIZE, WAVE_BOX, draw_frames
+from audiochat.recording.video_frames import COLOURS, WAVE_BOX, draw_frames
 
 VIDEO_NAME = "conversation.mp4"
 FRAMES_PER_S = 25
@@ -76,7 +76,8 @@ def _arguments(duration_s: float) -> list[str]:
     graph = [
         "[1:a]asplit=2[seen][spoken]",
         f"[seen]{waves}[waves]",
-        f"[0:v]fps={FRAMES_PER_S},scale={SIZE[0]}:{SIZE[1]}[frames]",
+        # Each picture is converted once, then repeated.
+        f"[0:v]format=yuv420p,fps={FRAMES_PER_S}[frames]",
         f"[frames][waves]overlay={left}:{top}:eof_action=pass,format=yuv420p[video]",
         # Both channels at full level: only one of them speaks at a time.
         "[spoken]pan=mono|c0=c0+c1[sound]",

@@ -10,7 +10,7 @@ import struct
 import time
 import zipfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,11 @@ def adding(name: str, *, content: bytes = b"", **fields: Any) -> Callable[[Path]
         info.filename = name
         for field, value in fields.items():
             setattr(info, field, value)
-        warned = pytest.warns(UserWarning) if name == "index.html" else nullcontext()
+        warned = (
+            pytest.warns(UserWarning, match="Duplicate name")
+            if name == "index.html"
+            else nullcontext()
+        )
         with warned, zipfile.ZipFile(path, "a") as packed:
             packed.writestr(info, content)
         return path
@@ -353,10 +357,8 @@ def test_damage_is_a_sentence_or_harmless(folder: Path, name: str, seed: int) ->
     for _ in range(draw.choice([1, 3, 30])):
         data[draw.randrange(max(0, first), len(data))] = draw.randrange(256)
     path.write_bytes(data)
-    try:
-        read(path)
-    except AudioChatError as error:
-        assert str(error)
+    with suppress(AudioChatError):
+        assert read(path).conversation.messages
 
 
 def test_all_sounds_together_have_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

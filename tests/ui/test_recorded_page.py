@@ -1,7 +1,6 @@
 """The page that replays a recording, opened as a file in Chromium, as a person uses it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
