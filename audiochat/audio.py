@@ -18,6 +18,7 @@ import numpy as np
 from audiochat.audio_decoding import Intake, decode_samples
 from audiochat.audio_limits import (
     RECORDING_LIMITS,
+    REPLY_LIMITS,
     SAMPLE_RATE,
     TURN_LIMITS,
     AudioLimits,
@@ -27,6 +28,7 @@ from audiochat.errors import AudioError
 
 __all__ = [
     "RECORDING_LIMITS",
+    "REPLY_LIMITS",
     "SAMPLE_RATE",
     "TURN_LIMITS",
     "AudioLimits",
@@ -99,8 +101,10 @@ class Waveform:
         return type(self), (self.samples, self.sample_rate)
 
 
-def decode(source: str | Path | bytes, limits: AudioLimits = TURN_LIMITS) -> Waveform:
-    """Read a sound file, given by path or as its bytes, to mono at SAMPLE_RATE.
+def decode(
+    source: str | Path | bytes, limits: AudioLimits = TURN_LIMITS, *, keep_rate: bool = False
+) -> Waveform:
+    """Read a sound file, given by path or as its bytes, to mono at SAMPLE_RATE or its own rate.
 
     WAV, FLAC, MP3, Ogg and Opus are read as they are; WebM, M4A and AAC where ffmpeg is installed.
     The name is ignored, the content decides.
@@ -109,7 +113,7 @@ def decode(source: str | Path | bytes, limits: AudioLimits = TURN_LIMITS) -> Wav
         AudioError: the sound cannot be used; the text says why and what to do.
     """
     data = source if isinstance(source, bytes) else _read(Path(source), limits)
-    return Waveform(decode_samples(data, limits))
+    return Waveform(*decode_samples(data, limits, keep_rate=keep_rate))
 
 
 def waveform_from_pcm(

@@ -38,15 +38,19 @@ READABLE = "WAV, FLAC, MP3, Ogg and Opus"
 _FFMPEG_DEMUXERS = {"WebM": "matroska", "M4A/MP4": "mov", "AAC": "aac"}
 
 
-def decode_samples(data: bytes, limits: AudioLimits) -> np.ndarray:
+def decode_samples(
+    data: bytes, limits: AudioLimits, *, keep_rate: bool = False
+) -> tuple[np.ndarray, int]:
     """Decode a whole sound file.
 
     Args:
         data: the file's content.
         limits: the bounds to keep.
+        keep_rate: leave the file's own sample rate.
 
     Returns:
-        (N,) float32 within -1..1, mono (mean of the channels), at SAMPLE_RATE.
+        (N,) float32 within -1..1, mono (mean of the channels), and its rate: SAMPLE_RATE unless
+        the file's own is kept.
 
     Raises:
         AudioError: the sound cannot be used; the text says why and what to do.
@@ -55,22 +59,26 @@ def decode_samples(data: bytes, limits: AudioLimits) -> np.ndarray:
     kind = _kind(data[:64])
     if kind in _FFMPEG_DEMUXERS:
         data = _to_wav(data, kind, limits)
-    return _from_soundfile(data, kind, limits).finish()
+    intake = _from_soundfile(data, kind, limits, keep_rate=keep_rate)
+    return intake.finish(), intake.rate
 
 
 class Intake:
-    """Takes blocks of decoded sound, bounded, and gives mono samples at SAMPLE_RATE.
+    """Takes blocks of decoded sound, bounded, and gives mono samples at `rate`.
 
     Args:
         sample_rate: rate of the blocks, in Hz.
         n_channels: channels of the blocks.
         limits: the bounds to keep.
+        keep_rate: give the samples at the rate of the blocks, not at SAMPLE_RATE.
 
     Raises:
         AudioError: the rate or the channels are outside the limits.
     """
 
-    def __init__(self, sample_rate: int, n_channels: int, limits: AudioLimits) -> None:
+    def __init__(
+        self, sample_rate: int, n_channels: int, limits: AudioLimits, *, keep_rate: bool = False
+    ) -> None:
         """Check the format and start empty."""
         check_format(sample_rate, n_channels, limits)
         self._limits = limits
@@ -78,11 +86,12 @@ class Intake:
         self._n_frames = 0
         self._n_bytes = 0
         self._pieces: list[np.ndarray] = []
+        self.rate = sample_rate if keep_rate else SAMPLE_RATE
         self._resampler = None
-        if sample_rate != SAMPLE_RATE:
+        if sample_rate != self.rate:
             import soxr  # as late as in `audio.resample`
 
-            self._resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
+            self._resampler = soxr.ResampleStream(sample_rate, self.rate, 1, dtype="float32")
 
     def take(self, block: np.ndarray) -> None:
         """Add a block (frames, channels) of float32; raise AudioError once a limit is passed."""
@@ -115,7 +124,7 @@ class Intake:
         peak = float(np.abs(samples).max(initial=0.0))
         if peak > 1.0:
             samples /= peak
-        check_usable(samples, self._limits)
+        check_usable(samples, self._limits, self.rate)
         return samples
 
 
@@ -152,11 +161,11 @@ def _damaged(kind: str) -> AudioError:
     )
 
 
-def _from_soundfile(data: bytes, kind: str, limits: AudioLimits) -> Intake:
+def _from_soundfile(data: bytes, kind: str, limits: AudioLimits, *, keep_rate: bool) -> Intake:
     """Decode with libsndfile, block by block."""
     try:
         with soundfile.SoundFile(BytesIO(data)) as file:
-            intake = Intake(file.samplerate, file.channels, limits)
+            intake = Intake(file.samplerate, file.channels, limits, keep_rate=keep_rate)
             block = np.empty((BLOCK_FRAMES, file.channels), np.float32)
             while len(filled := file.read(out=block)):
                 intake.take(filled)

@@ -3,7 +3,8 @@
 The checks here know lengths, rates and levels; reading files is audio_decoding's work.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +45,9 @@ class AudioLimits:
     max_rate: int = 192_000
     """Highest sample rate, in Hz."""
 
+    silence_db: float = SILENCE_DB
+    """A sound whose loudest 50 ms are quieter is refused; minus infinity takes silence too."""
+
 
 MIB = 2**20
 TURN_LIMITS = AudioLimits(max_bytes=25 * MIB, max_s=120.0, max_decoded_bytes=256 * MIB)
@@ -52,6 +56,9 @@ TURN_LIMITS = AudioLimits(max_bytes=25 * MIB, max_s=120.0, max_decoded_bytes=256
 RECORDING_LIMITS = AudioLimits(max_bytes=120 * MIB, max_s=600.0, max_decoded_bytes=512 * MIB)
 """For a recording brought along. The file may be 600 s of 16-bit stereo at 48 kHz; the decoded
 bytes, of which only the mono samples are kept, hold 600 s of stereo at 96 kHz."""
+
+REPLY_LIMITS = replace(RECORDING_LIMITS, min_s=0.0, max_rate=48_000, silence_db=-math.inf)
+"""For a voice's reply that was saved: it may be a short breath, or silent."""
 
 
 def check_size(n_bytes: int, limits: AudioLimits) -> None:
@@ -87,31 +94,32 @@ def too_long(limits: AudioLimits) -> AudioError:
     )
 
 
-def check_usable(samples: np.ndarray, limits: AudioLimits) -> None:
+def check_usable(samples: np.ndarray, limits: AudioLimits, sample_rate: int = SAMPLE_RATE) -> None:
     """Raise AudioError for a sound too short or too quiet to hold speech.
 
     Args:
-        samples: (N,) float32 at SAMPLE_RATE.
+        samples: (N,) float32.
         limits: the bounds to keep.
+        sample_rate: of the samples, in Hz.
     """
     if len(samples) == 0:
         raise AudioError("The file holds no sound. Record again, or choose another file.")
-    duration_s = len(samples) / SAMPLE_RATE
+    duration_s = len(samples) / sample_rate
     if duration_s < limits.min_s:
         raise AudioError(
             f"The sound lasts {duration_s:.2g} s; at least {limits.min_s:g} s are needed to hear "
             "a word. Hold the recording longer and try again."
         )
-    if _loudest_db(samples) < SILENCE_DB:
+    if _loudest_db(samples, sample_rate) < limits.silence_db:
         raise AudioError(
             "The recording is silent: nothing in it is louder than a switched-off microphone. "
             "Check that the right microphone is chosen and not muted, then record again."
         )
 
 
-def _loudest_db(samples: np.ndarray) -> float:
+def _loudest_db(samples: np.ndarray, sample_rate: int) -> float:
     """RMS level of the loudest frame, in dB of full scale."""
-    frame = int(SILENCE_FRAME_S * SAMPLE_RATE)
+    frame = int(SILENCE_FRAME_S * sample_rate)
     n_frames = max(1, len(samples) // frame)
     squares = np.square(samples[: n_frames * frame])
     power = float(squares.reshape(n_frames, -1).mean(axis=1).max())

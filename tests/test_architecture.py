@@ -28,12 +28,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "prompts",
         "sentences",
         "turn_taking",
-        "recording",
     ),
     ("model", "backends.base", "voices.base"),
     # speech_data stands beside the engines, for it makes speech with one of them.
     ("backends", "voices", "speech_data"),
     ("turn",),
+    ("recording",),
     ("training", "evaluation", "serving", "ui"),
     ("cli", "__main__", "app", ""),
 )

@@ -17,7 +17,7 @@ def test_load_takes_a_name_and_has_a_default() -> None:
 
 
 def test_the_commands() -> None:
-    assert list(COMMANDS) == ["chat", "train", "evaluate", "bench", "models"]
+    assert list(COMMANDS) == ["chat", "train", "evaluate", "bench", "export", "models"]
 
 
 def test_every_command_is_there() -> None:

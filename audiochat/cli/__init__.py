@@ -37,6 +37,7 @@ COMMANDS = {
     "train": Command("audiochat.cli.train:main", "train the ear and the connector"),
     "evaluate": Command("audiochat.cli.evaluate:main", "word error rates and answers on clips"),
     "bench": Command("audiochat.cli.bench:main", "latency, speed and memory on this machine"),
+    "export": Command("audiochat.cli.export:main", "a recorded conversation as page and video"),
     "models": Command("audiochat.cli.models:main", "the models and voices, and what is at hand"),
 }
 

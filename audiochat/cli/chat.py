@@ -14,13 +14,14 @@ from pathlib import Path
 from audiochat.audio import RECORDING_LIMITS, Waveform, concatenate, decode, write_wav
 from audiochat.backends import load_backend
 from audiochat.backends.base import Backend, Heard, Notice, TextPiece, Working
+from audiochat.cli.live_recording import Answer, recorded
 from audiochat.cli.options import add_settings, check_output, settings_from, show_progress
 from audiochat.cli.sound_card import Player, open_sound_card, record_turn
 from audiochat.conversation import Conversation, Message
 from audiochat.errors import AudioChatError, AudioError, MissingPartError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
-from audiochat.turn import Done, Event, Speech, answer
+from audiochat.turn import Done, Event, Speech
 from audiochat.turn_taking import SpeechDetector
 from audiochat.voices import load_voice
 from audiochat.voices.base import Voice
@@ -44,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
             metavar=flag[2:].upper(),
             help=kind,
         )
+    parser.add_argument(
+        "--record", type=Path, metavar="FOLDER", help="write it down: JSON, sound, page, video"
+    )
     spoken = parser.add_mutually_exclusive_group()
     spoken.add_argument("--say", type=Path, metavar="FILE.wav", help="save the spoken replies")
     spoken.add_argument("--no-voice", action="store_true", help="replies as text alone")
@@ -62,13 +66,20 @@ def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     options, sampling = _parse(argv)
     check_output(options.say)
+    with recorded(options.record) as ask:
+        return _converse(options, sampling, ask)
+
+
+def _converse(options: argparse.Namespace, sampling: Sampling, ask: Answer) -> int:
+    """Load what is needed and take the turns."""
     conversation = Conversation(system_prompt=options.system_prompt)
     if options.turns:
         # Files are read before the model is loaded: a wrong path is said at once.
         messages = [_message(flag, value) for flag, value in options.turns]
-        backend, voice = _load(options, with_voice=options.say is not None)
+        voiced = options.say is not None or (options.record is not None and not options.no_voice)
+        backend, voice = _load(options, with_voice=voiced)
         speech = _ask(
-            messages, conversation, backend, voice, sampling=sampling, as_json=options.json
+            messages, conversation, backend, voice, ask=ask, sampling=sampling, as_json=options.json
         )
         if options.say is not None:
             write_wav(concatenate(speech), options.say)
@@ -79,7 +90,7 @@ def main(argv: list[str]) -> int:
         )
     sounddevice = open_sound_card()
     backend, voice = _load(options, with_voice=not options.no_voice)
-    _talk(sounddevice, conversation, backend, voice, sampling=sampling)
+    _talk(sounddevice, conversation, backend, voice, ask=ask, sampling=sampling)
     return 0
 
 
@@ -89,6 +100,7 @@ def _ask(
     backend: Backend,
     voice: Voice | None,
     *,
+    ask: Answer,
     sampling: Sampling,
     as_json: bool,
 ) -> list[Waveform]:
@@ -96,7 +108,7 @@ def _ask(
     speech: list[Waveform] = []
     for message in messages:
         heard: list[str] = []
-        events = answer(conversation.add(message), backend, voice, sampling=sampling)
+        events = ask(conversation.add(message), backend, voice, sampling=sampling)
         for event in _without_repeats(events):
             if isinstance(event, Heard):
                 # A backend may tell of earlier recordings too.
@@ -125,6 +137,7 @@ def _talk(
     backend: Backend,
     voice: Voice | None,
     *,
+    ask: Answer,
     sampling: Sampling,
 ) -> None:
     """Take turns with the person until the input ends; a turn that fails leaves no trace."""
@@ -141,7 +154,7 @@ def _talk(
                 print("listening ...")
             message = Message.user(typed or record_turn(sounddevice, detector))
             asked = conversation.add(message)
-            events = answer(asked, backend, voice, sampling=sampling)
+            events = ask(asked, backend, voice, sampling=sampling)
             with closing(events), Player(sounddevice) as player:
                 conversation = _show_and_play(events, asked, player)
         except AudioChatError as error:

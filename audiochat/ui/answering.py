@@ -186,7 +186,7 @@ def _step(session: Session, event: Event) -> Step:
     if isinstance(event, TextPiece):
         return Step(session.written(event.text), "Writing")
     if isinstance(event, Speech):
-        return Step(session.voiced(event.waveform), "Writing", speech=event)
+        return Step(session.voiced(event), "Writing", speech=event)
     if isinstance(event, Notice):
         return Step(session, "Thinking", notice=event.text)
     if isinstance(event, Working):

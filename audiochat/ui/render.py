@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from audiochat.audio import Waveform, write_wav
 from audiochat.conversation import AudioPart, Message
+from audiochat.recording import Reply
 from audiochat.turn import Timings
-from audiochat.ui.session import ReplyNote, Session
+from audiochat.ui.session import Session
 
 SURE_FROM = 0.8
 """From this confidence on, what was heard is stated and not asked: rather once too often."""
@@ -29,7 +30,7 @@ def messages(session: Session, folder: Path) -> list[dict[str, Any]]:
         if message.role == "user":
             drawn.append({"role": "user", "content": _question(message, folder)})
             continue
-        note = session.notes[replies] if replies < len(session.notes) else ReplyNote()
+        note = session.notes[replies] if replies < len(session.notes) else Reply()
         replies += 1
         drawn.append({"role": "assistant", "content": _reply(message, note, folder)})
     if session.trouble:
@@ -56,7 +57,7 @@ def _card(session: Session, which: str) -> str:
     asked = next(message for message in reversed(shown) if message.role == "user")
     reply = shown[-1].text if shown[-1].role == "assistant" else ""
     heard = " ".join(heard_line(part) for part in asked.audio_parts)
-    answered = session.notes[-1] if session.notes and not session.asked else ReplyNote()
+    answered = session.notes[-1] if session.notes and not session.asked else Reply()
     timings = answered.timings
     lines = [
         f"<h3>{html.escape(answered.by or session.by or 'Waiting …')}</h3>",
@@ -134,7 +135,7 @@ def _question(message: Message, folder: Path) -> list[str | dict[str, str]]:
     return content
 
 
-def _reply(message: Message, note: ReplyNote, folder: Path) -> list[str | dict[str, str]]:
+def _reply(message: Message, note: Reply, folder: Path) -> list[str | dict[str, str]]:
     text = message.text or "(The model said nothing. Ask in other words.)"
     content: list[str | dict[str, str]] = [text]
     if note.speech is not None:

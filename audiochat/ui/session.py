@@ -7,23 +7,13 @@ and what it shows cannot drift apart: the view is drawn from this value alone.
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from audiochat.audio import Waveform, concatenate
 from audiochat.backends.base import Heard
 from audiochat.conversation import AudioPart, Conversation, Message
-from audiochat.errors import AudioError, ConversationError
-from audiochat.turn import Timings
+from audiochat.errors import ConversationError
+from audiochat.recording import Recording, Reply
+from audiochat.turn import Speech, Timings
 
 STOPPED_EARLY = "Stopped before an answer came."
-
-
-@dataclass(frozen=True)
-class ReplyNote:
-    """What is kept beside one reply: how it sounded, how long it took, and whose it is."""
-
-    speech: Waveform | None = None
-    timings: Timings | None = None
-    by: str = ""
-    """The model, as a person reads its name."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +22,7 @@ class Session:
 
     conversation: Conversation = field(default_factory=Conversation)
 
-    notes: tuple[ReplyNote, ...] = ()
+    notes: tuple[Reply, ...] = ()
     """One for each reply of the conversation, in order."""
 
     asked: Message | None = None
@@ -44,7 +34,7 @@ class Session:
     by: str = ""
     """The model that answers `asked`, as a person reads its name."""
 
-    spoken: tuple[Waveform, ...] = ()
+    spoken: tuple[Speech, ...] = ()
     """The pieces of that reply voiced so far."""
 
     trouble: str = ""
@@ -165,13 +155,13 @@ class Session:
         """Add the next piece of the reply."""
         return replace(self, partial=self.partial + text)
 
-    def voiced(self, waveform: Waveform) -> Self:
+    def voiced(self, speech: Speech) -> Self:
         """Keep the next spoken piece of the reply."""
-        return replace(self, spoken=(*self.spoken, waveform))
+        return replace(self, spoken=(*self.spoken, speech))
 
     def answered(self, conversation: Conversation, timings: Timings | None) -> Self:
         """Close the turn with the conversation that holds its reply."""
-        note = ReplyNote(_joined(self.spoken), timings, self.by)
+        note = Reply(self.spoken, timings, self.by)
         return replace(self, notes=(*self.notes, note))._idle(conversation)
 
     def failed(self, sentence: str) -> Self:
@@ -182,6 +172,20 @@ class Session:
         return replace(self, spoken=(), trouble=sentence)
 
     # What the page asks of it.
+
+    def recording(self, model: str) -> Recording:
+        """The conversation to be written down, with what is written of a reply that broke off.
+
+        Raises:
+            ConversationError: nothing was said yet.
+        """
+        conversation, notes = self.conversation, self.notes
+        if self.asked is not None:
+            conversation = conversation.add(self.asked)
+            if self.partial.strip():
+                broken = Message.assistant(self.partial.strip(), stopped=True)
+                conversation, notes = conversation.add(broken), (*notes, Reply(self.spoken))
+        return Recording(conversation, notes, model)
 
     @property
     def last_spoken(self) -> int | None:
@@ -207,11 +211,3 @@ class Session:
         """Stand at the end of that conversation, its notes kept."""
         replies = sum(message.role == "assistant" for message in conversation.messages)
         return type(self)(conversation, self.notes[:replies])
-
-
-def _joined(pieces: tuple[Waveform, ...]) -> Waveform | None:
-    """One sound of the pieces; None where there are none, or they cannot be joined."""
-    try:
-        return concatenate(list(pieces)) if pieces else None
-    except AudioError:
-        return None

@@ -6,9 +6,10 @@ import pytest
 
 from audiochat.audio import decode
 from audiochat.conversation import AudioPart, Conversation, Message
-from audiochat.turn import Timings
+from audiochat.recording import Reply
+from audiochat.turn import Speech, Timings
 from audiochat.ui import render
-from audiochat.ui.session import ReplyNote, Session
+from audiochat.ui.session import Session
 from tests.fakes import tone
 
 
@@ -40,7 +41,8 @@ def test_an_edited_line_that_is_none_is_taken_whole() -> None:
 def test_the_view_has_one_message_for_each_and_sound_beside_its_words(tmp_path: Path) -> None:
     question = Message.user("Listen:", AudioPart(tone(1.0), "hello", 0.9))
     conversation = Conversation((question, Message.assistant("Good *day*.")))
-    session = Session(conversation, (ReplyNote(tone(0.5, sample_rate=22_050), Timings()),))
+    reply = Reply((Speech(tone(0.5, sample_rate=22_050), "Good day.", 0),), Timings())
+    session = Session(conversation, (reply,))
     asked, reply = render.messages(session, tmp_path)
     text, sound, heard = asked["content"]
     assert (text, heard) == ("Listen:", "I heard: “hello”")

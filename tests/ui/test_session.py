@@ -5,14 +5,14 @@ import pytest
 from audiochat.backends.base import Heard
 from audiochat.conversation import Message
 from audiochat.errors import ConversationError
-from audiochat.turn import Timings
+from audiochat.turn import Speech, Timings
 from audiochat.ui.session import STOPPED_EARLY, Session
 from tests.fakes import tone
 
 
 def answered(session: Session, question: Message | str, reply: str) -> Session:
     message = question if isinstance(question, Message) else Message.user(question)
-    session = session.ask(message).written(reply).voiced(tone(0.2))
+    session = session.ask(message).written(reply).voiced(Speech(tone(0.2), reply, 0))
     return session.answered(session.question.add(Message.assistant(reply)), Timings(total_ms=1.0))
 
 
@@ -47,6 +47,28 @@ def test_stop_keeps_what_is_written_and_marks_it() -> None:
     assert session.conversation.messages[-1] == Message.assistant("Half a", stopped=True)
     assert not session.waiting
     assert session.settled() is session
+
+
+def test_a_recording_holds_every_reply_as_it_sounded(two_turns: Session) -> None:
+    recording = two_turns.recording("Echo")
+    assert recording.conversation == two_turns.conversation
+    assert recording.model == "Echo"
+    spoken, silent = recording.replies
+    assert [(piece.text, piece.waveform) for piece in spoken.pieces] == [("first reply", tone(0.2))]
+    assert silent.speech is None
+
+
+def test_a_recording_keeps_a_turn_that_broke_off(two_turns: Session) -> None:
+    broken = two_turns.ask(Message.user("three")).written("Half a ")
+    broken = broken.voiced(Speech(tone(0.2), "Half a", 0))
+    assert broken.recording("").conversation.messages[-1] == Message.assistant(
+        "Half a", stopped=True
+    )
+    assert broken.recording("").replies[-1].speech == tone(0.2)
+    unanswered = two_turns.ask(Message.user("three")).failed("It broke.")
+    assert unanswered.recording("").conversation.messages[-1] == Message.user("three")
+    with pytest.raises(ConversationError, match="Nothing was said"):
+        Session().recording("")
 
 
 def test_stop_before_an_answer_leaves_the_question_to_be_retried() -> None:
