@@ -18,8 +18,7 @@ from audiochat.turn import Speech, Timings
 
 @dataclass(frozen=True)
 class Reply:
-    """What is kept beside the text of one reply: how it sounded, how long it took, and whose it is.
-    """
+    """What is kept beside the text of a reply: how it sounded, how long it took, whose it is."""
 
     pieces: tuple[Speech, ...] = ()
     """The spoken pieces, in order; none where it was text alone."""

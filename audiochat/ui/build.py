@@ -17,6 +17,7 @@ from audiochat.ui.insight import add_insight
 from audiochat.ui.model_loading import Loading, Models
 from audiochat.ui.open_microphone import OpenMicrophones
 from audiochat.ui.page import Example, lay_out
+from audiochat.ui.saving import connect_saving
 from audiochat.ui.settings_panel import connect_settings
 from audiochat.ui.state_line import connect_state_line
 from audiochat.voices.base import Voice
@@ -85,6 +86,7 @@ def build_page(
         Events(page, answering, microphones, list(options.examples)).connect()
         connect_state_line(demo, page, answering)
         connect_settings(demo, page.panel)
+        connect_saving(page)
         add_insight(page, answering)
         add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)
     demo.queue(api_open=False, max_size=MAX_WAITING)

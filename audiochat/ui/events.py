@@ -19,7 +19,7 @@ from audiochat.audio import RECORDING_LIMITS, decode, encode_wav
 from audiochat.conversation import Message
 from audiochat.errors import AudioChatError, AudioError
 from audiochat.turn import Speech
-from audiochat.ui import render
+from audiochat.ui import render, saving
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.model_loading import UNEXPECTED
 from audiochat.ui.open_microphone import OpenMicrophones
@@ -234,6 +234,7 @@ class Events:
             (page.chat.undo, Session.undo, []),
             (page.clear.click, Session.cleared, []),
             (page.swap.click, Session.swapped, []),
+            (page.load.upload, saving.opened, [page.load]),
             (page.chat.clear, Session.cleared, []),
             *(
                 (button.click, partial(self.hear, path=str(example.path)), [])

@@ -9,6 +9,7 @@ import gradio as gr
 
 from audiochat import prompts
 from audiochat.ui import texts
+from audiochat.ui.saving import lay_out_saving
 from audiochat.ui.session import Session
 from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
 
@@ -62,6 +63,9 @@ class Page:
     clear: gr.Button
     examples: list[gr.Button]
     load_again: gr.Button
+    save: gr.Button
+    load: gr.UploadButton
+    saved: gr.File
     speech: gr.HTML
     talk: gr.HTML
     """Nothing of it is shown: it carries the open microphone's sound, and asks for its turns."""
@@ -88,6 +92,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
     placed |= _asking(models)
     placed["examples"] = _examples(examples)
     placed["panel"] = lay_out_settings(models)
+    placed |= lay_out_saving()
     with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
         gr.HTML(texts.MICROPHONE_TEST)
     with gr.Accordion("What this is, and where recordings go", open=True, elem_id="about"):

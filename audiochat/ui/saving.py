@@ -1,0 +1,90 @@
+"""Conversations saved from the page and opened in it again.
+
+What is saved is for its visitor alone: it lies in a folder whose name nobody can guess, and goes
+with the page's other sounds.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from audiochat.errors import AudioChatError
+from audiochat.recording.folder import ZIP_NAME, make_folder, write
+from audiochat.recording.reading import read
+from audiochat.recording.video import VIDEO_NAME, write_video
+from audiochat.recording.web_page import PAGE_NAME
+from audiochat.ui.session import Session
+
+if TYPE_CHECKING:
+    from audiochat.ui.page import Page
+
+
+def lay_out_saving() -> dict[str, Any]:
+    """Place the buttons and the list of files in the open Blocks."""
+    with gr.Accordion("Save this conversation, or open a saved one", open=False, elem_id="saving"):
+        with gr.Row():
+            save = gr.Button("⬇ Save", size="sm", min_width=120, elem_id="save")
+            load = gr.UploadButton(
+                "⬆ Open", size="sm", min_width=120, file_types=[".zip"], elem_id="open"
+            )
+        saved = gr.File(
+            label="The conversation: a page that replays it, all files as a zip, a video",
+            file_count="multiple",
+            visible=False,
+            interactive=False,
+            elem_id="saved",
+        )
+    return {"save": save, "load": load, "saved": saved}
+
+
+def connect_saving(page: "Page") -> None:
+    """Let the button write the conversation; opening one is among the page's other events."""
+    folder = Path(page.chat.GRADIO_CACHE)
+
+    def write_down(session: Session) -> Iterator[Any]:
+        yield from save(session, folder)
+
+    page.save.click(
+        write_down,
+        page.session,
+        page.saved,
+        concurrency_limit=4,
+        concurrency_id="light",
+        api_visibility="private",
+    )
+
+
+def save(session: Session, folder: Path) -> Iterator[Any]:
+    """Write the conversation below `folder`; the video, which takes longest, is listed last.
+
+    Yields:
+        What the list of files shows.
+    """
+    try:
+        session = session.settled()
+        by = next((note.by for note in reversed(session.notes) if note.by), "")
+        recording = session.recording(by)
+        folder.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix="saved-", dir=folder))
+        make_folder(made)
+        write(recording, made)
+        files = [str(made / PAGE_NAME), str(made / ZIP_NAME)]
+        yield gr.File(files, visible=True)
+        write_video(recording, made / VIDEO_NAME)
+        yield gr.File([*files, str(made / VIDEO_NAME)], visible=True)
+    except AudioChatError as error:
+        gr.Warning(str(error))
+        yield gr.skip()
+
+
+def opened(session: Session, path: str) -> Session:
+    """The session of a saved conversation, to be gone on with.
+
+    Raises:
+        AudioChatError: it is not a conversation of this program; the sentence is for the person.
+    """
+    recording = read(Path(path))
+    return Session(recording.conversation, recording.replies)

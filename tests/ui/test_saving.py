@@ -1,0 +1,84 @@
+"""A conversation saved from the page, and opened in another visit."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tests.fakes import EchoBackend
+from tests.ui.test_page import ask, bubbles, record, toast, wait_for_bubbles
+
+
+def choose(page, button: str, path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.click(button)
+    chooser.value.set_files(path)
+
+
+def save(page, folder: Path) -> dict[str, Path]:
+    """Press the button, fetch all that is offered; give the files by their kind."""
+    page.click("#saving button, #saving summary")
+    page.click("#save")
+    wanted = 3 if shutil.which("ffmpeg") else 2
+    page.wait_for_function(
+        "count => document.querySelectorAll('#saved a[download]').length >= count", arg=wanted
+    )
+    links = page.locator("#saved a[download]")
+    saved = {}
+    for number in range(links.count()):
+        with page.expect_download() as download:
+            links.nth(number).click()
+        name = download.value.suggested_filename
+        saved[Path(name).suffix] = folder / name
+        download.value.save_as(folder / name)
+    return saved
+
+
+def test_what_was_saved_is_opened_and_gone_on_with(stage, visit, tmp_path: Path) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    record(page, 1.0)
+    page.wait_for_selector("#chat small")
+    ask(page, "and typed")
+    view = bubbles(page)
+    saved = save(page, tmp_path)
+    assert {".html", ".zip"} <= set(saved)
+    with zipfile.ZipFile(saved[".zip"]) as archive:
+        document = json.loads(archive.read("conversation.json"))
+        assert len(archive.read("audio/001-user.wav")) > 10_000
+    assert [message["role"] for message in document["messages"]] == ["user", "assistant"] * 2
+    assert "Echo" in json.dumps(document)
+
+    other = visit(stage.address)
+    other.click("#saving button, #saving summary")
+    choose(other, "#open", saved[".zip"])
+    wait_for_bubbles(other, 4)
+    assert bubbles(other) == view
+    assert other.locator("#chat .minimal-audio-player").count() == 3
+    ask(other, "more")
+    history = backend.conversations[-1].messages
+    assert len(history) == 5
+    (said,) = backend.conversations[0].messages[0].audio_parts
+    (kept,) = history[0].audio_parts
+    np.testing.assert_allclose(kept.waveform.samples, said.waveform.samples, atol=1e-4)
+
+
+def test_a_hostile_file_is_a_sentence_and_changes_nothing(stage, visit, tmp_path: Path) -> None:
+    page = visit(stage.address)
+    ask(page, "one")
+    bad = tmp_path / "conversation.zip"
+    with zipfile.ZipFile(bad, "w") as archive:
+        archive.writestr("../../conversation.json", "{}")
+    page.click("#saving button, #saving summary")
+    choose(page, "#open", bad)
+    assert "Traceback" not in toast(page)
+    assert bubbles(page) == ["one", "Turn 1. You said: one."]
+
+
+def test_nothing_said_is_nothing_to_save(stage, visit) -> None:
+    page = visit(stage.address)
+    page.click("#saving button, #saving summary")
+    page.click("#save")
+    assert "Nothing was said yet" in toast(page)
