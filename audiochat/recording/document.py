@@ -162,7 +162,7 @@ def _message_from(given: Fields, sounds: Sounds) -> Message:
         raise given.wrong("'role' is neither user nor assistant")
     parts = tuple(_part_from(part, sounds) for part in given.children("parts"))
     try:
-        return Message(cast(Role, role), parts, given.flag("stopped"))
+        return Message(role, parts, given.flag("stopped"))
     except ConversationError as error:
         raise given.wrong(str(error).rstrip(".")) from error
 
