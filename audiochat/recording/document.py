@@ -89,16 +89,16 @@ def document(recording: Recording) -> tuple[str, dict[str, Waveform]]:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", sounds
 
 
-def recording_from(data: bytes, sounds: Sounds) -> Recording:
-    """Read a document and the sounds it names.
+def recording_from(data: bytes, sounds: Sounds, name: str = NAME) -> Recording:
+    """Read a document and the sounds it names; `name` is that of its file, for errors.
 
     Raises:
         AudioChatError: something in it is not as `FORMAT` says; the message names the place.
     """
-    top = parse(data, NAME)
+    top = parse(data, name)
     if not top.has("schema") or top.number("schema") != SCHEMA:
         raise DataError(
-            f"{NAME} is of another version: this program reads schema {SCHEMA}. "
+            f"{name} is of another version: this program reads schema {SCHEMA}. "
             "Install the newest audiochat, or record the conversation again."
         )
     messages, replies = [], []
@@ -116,7 +116,7 @@ def recording_from(data: bytes, sounds: Sounds) -> Recording:
             provenance={key: top.value(key) for key in _PROVENANCE if top.has(key)},
         )
     except ConversationError as error:
-        raise DataError(f"{NAME}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
 
 
 def _names(index: int, role: Role) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _message_from(given: Fields, sounds: Sounds) -> Message:
         raise given.wrong("'role' is neither user nor assistant")
     parts = tuple(_part_from(part, sounds) for part in given.children("parts"))
     try:
-        return Message(cast(Role, role), parts, given.flag("stopped"))
+        return Message(role, parts, given.flag("stopped"))
     except ConversationError as error:
         raise given.wrong(str(error).rstrip(".")) from error
 

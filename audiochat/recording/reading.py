@@ -90,7 +90,7 @@ def read(path: Path) -> Recording:
         AudioChatError: it is not a recording of this program, damaged, or made to do harm.
     """
     with _opened(path) as (files, name):
-        return recording_from(files.read(name, MAX_JSON_BYTES), Sounds(files))
+        return recording_from(files.read(name, MAX_JSON_BYTES), Sounds(files), name)
 
 
 @contextmanager

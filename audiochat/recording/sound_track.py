@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 import soundfile
 
-from audiochat.audio import SAMPLE_RATE, Waveform, resample, to_int16
+from audiochat.audio import FULL_SCALE_INT16, SAMPLE_RATE, Waveform, resample, to_int16
 from audiochat.conversation import Role
 from audiochat.recording.timeline import Timeline
 
@@ -22,7 +22,9 @@ def mixed(timeline: Timeline) -> tuple[np.ndarray, int]:
     rate = max([SAMPLE_RATE, *(sound.waveform.sample_rate for sound in timeline.sounds)])
     track = np.zeros((round(timeline.duration_s * rate), 2), np.int16)
     for sound in timeline.sounds:
-        samples = resample(sound.waveform.samples, sound.waveform.sample_rate, rate)
+        # As the sound files hold it, so that what is read back gives the same track.
+        kept = to_int16(sound.waveform).astype(np.float32) / FULL_SCALE_INT16
+        samples = resample(kept, sound.waveform.sample_rate, rate)
         start = round(sound.start_s * rate)
         # Rounding may give the last sound a sample more than the track.
         room = track[start : start + len(samples), CHANNELS[sound.role]]

@@ -73,12 +73,17 @@ def test_written_again_from_either_the_files_are_the_same(folder: Path, tmp_path
         assert files_in(again) == files_in(folder)
 
 
-def test_sound_is_kept_to_16_bits() -> None:
+def test_also_where_the_sound_had_more_than_16_bits(tmp_path: Path) -> None:
     draw = np.random.default_rng(1)
     sound = Waveform(draw.uniform(-1, 1, 8_000).astype(np.float32))
-    recording = Recording(Conversation((Message.user(sound),)))
-    (kept,) = document(recording)[1].values()
-    assert kept == sound
+    pieces = spoken(("Yes.", 0.5))
+    first, again = tmp_path / "first", tmp_path / "again"
+    conversation = Conversation((Message.user(sound), Message.assistant("Yes.")))
+    for folder in (first, again):
+        make_folder(folder)
+    write(Recording(conversation, (Reply(pieces),)), first)
+    write(read(first / "conversation.zip"), again)
+    assert files_in(again) == files_in(first)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["json", "zip"])

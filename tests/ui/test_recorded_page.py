@@ -49,13 +49,29 @@ def test_it_plays_and_shows_what_is_said(opened) -> None:
     page = opened()
     assert abs(page.evaluate("document.getElementById('sound').duration") - length()) < 0.01
     page.get_by_role("button", name="Play").click()
-    page.wait_for_selector("#messages .user.playing .now")
-    assert page.locator("#caption").inner_text() == "You: What is it?"
-    assert page.locator(".now").inner_text() == "What is it?"
+    page.wait_for_selector("#messages .user.playing")
+    page.wait_for_selector("#messages .assistant.playing")
     page.get_by_role("button", name="Pause").click()
     stopped = page.evaluate(TIME)
     page.wait_for_timeout(300)
     assert page.evaluate(TIME) == stopped
+
+
+def test_the_caption_is_that_of_the_moment(opened) -> None:
+    page = opened()
+    go_to(page, 0.8)
+    page.wait_for_selector("#messages .user.playing .now")
+    assert page.locator("#caption").inner_text() == "You: What is it?"
+    assert page.locator(".now").inner_text() == "What is it?"
+    # What was said looks like markup, and is words.
+    go_to(page, lay_out(sample()).spans[3].start_s + 0.1)
+    page.wait_for_selector("#messages li:nth-child(4).playing .now")
+    assert HOSTILE[:20] in page.locator("#caption").inner_text()
+    assert page.locator("#messages img, #caption img").count() == 0
+
+
+def go_to(page, seconds: float) -> None:
+    page.evaluate(f"document.getElementById('sound').currentTime = {seconds}")
 
 
 def length() -> float:
@@ -67,14 +83,11 @@ def test_a_message_plays_from_its_start(opened) -> None:
     page.locator(".bubble").nth(3).click()
     page.wait_for_selector("#messages li:nth-child(4).playing")
     assert page.evaluate(TIME) >= lay_out(sample()).spans[3].start_s
-    # What was said looks like markup, and is words.
-    assert HOSTILE[:20] in page.locator("#caption").inner_text()
-    assert page.locator("#messages img, #caption img").count() == 0
 
 
 def test_it_ends_and_can_be_played_again(opened) -> None:
     page = opened()
-    page.evaluate(f"document.getElementById('sound').currentTime = {length() - 1}")
+    go_to(page, length() - 1)
     page.locator("#play").click()
     page.wait_for_selector("#play[aria-label=Pause]")
     page.wait_for_selector("#play[aria-label=Play]")
