@@ -9,9 +9,9 @@ import os
 import sys
 from typing import Literal, Protocol, Self
 
+from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -19,11 +19,11 @@ from audiochat.audio_limits import SILENCE_DB
 
 State = Literal["listening", "hearing you", "thinking", "speaking", "microphone off"]
 
-_STYLES: dict[State, str] = {
+_COLORS: dict[State, str] = {
     "listening": "green",
-    "hearing you": "bold cyan",
+    "hearing you": "cyan",
     "thinking": "yellow",
-    "speaking": "bold magenta",
+    "speaking": "magenta",
     "microphone off": "red",
 }
 _METER_CELLS = 24
@@ -67,8 +67,9 @@ class Screen(Protocol):
 
 def open_screen() -> Screen:
     """The live line on a terminal that can draw it, plain lines elsewhere."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return PlainScreen() if plain or not sys.stdout.isatty() else LiveScreen()
+    unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    draws = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
+    return LiveScreen() if draws and not unwanted else PlainScreen()
 
 
 class PlainScreen:
@@ -102,7 +103,7 @@ class PlainScreen:
     def end_reply(self, note: str = "") -> None:
         """End the line."""
         if note:
-            print(f" ({note})", end="")
+            print(f" ({note})" if self._in_reply else f"({note})", end="")
             self._in_reply = True
         self._break_line()
 
@@ -133,20 +134,13 @@ class LiveScreen:
 
     def show(self, state: State, level_db: float, typing: str, hint: str) -> None:
         """Draw the live line anew."""
-        style = _STYLES[state]
         row = Table.grid(padding=(0, 2))
-        row.add_column(width=max(map(len, _STYLES)) + 2, no_wrap=True)
+        row.add_column(width=max(map(len, _COLORS)) + 2, no_wrap=True)
         row.add_column(width=_METER_CELLS)
         row.add_column(no_wrap=True, overflow="ellipsis")
         row.add_row(
-            Text(f"● {state}", style),
-            ProgressBar(
-                1.0,
-                _fraction(level_db),
-                _METER_CELLS,
-                complete_style=style,
-                finished_style=style,
-            ),
+            Text(f"● {state}", f"bold {_COLORS[state]}"),
+            Bar(1.0, 0.0, _fraction(level_db), width=_METER_CELLS, color=_COLORS[state]),
             Text(f"> {typing[-_TYPING_CELLS:]}") if typing else Text(hint, "dim"),
         )
         self._status = row
@@ -172,7 +166,8 @@ class LiveScreen:
 
     def end_reply(self, note: str = "") -> None:
         """Let its last line scroll away too."""
-        self._unfinished += f" ({note})" if note else ""
+        if note:
+            self._unfinished += f" ({note})" if self._unfinished else f"({note})"
         self._finish_line()
 
     def _finish_line(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from audiochat.voices import load_voice
 
 RATE = 48_000
 BLOCK = RATE // 20
-WAIT_S = 120.0
+WAIT_S = 300.0
 """Of the card's time; a script that waits longer waits for ever."""
 
 Script = Callable[["LiveCard"], Iterator[np.ndarray]]
@@ -199,11 +200,15 @@ class Terminal:
 
     def __init__(self) -> None:
         self._person, program = os.openpty()
+        self._shown = b""
         self.keyboard = os.fdopen(program, "r")
         self.screen = os.fdopen(os.dup(program), "w")
 
     def type(self, keys: str) -> None:
-        os.write(self._person, keys.encode())
+        self.type_bytes(keys.encode())
+
+    def type_bytes(self, keys: bytes) -> None:
+        os.write(self._person, keys)
 
     def leave(self) -> None:
         """Ctrl-D."""
@@ -214,16 +219,10 @@ class Terminal:
         os.kill(os.getpid(), signal.SIGINT)
 
     def shown(self) -> str:
-        """All that was written to it and not read yet."""
-        self.screen.flush()
-        os.set_blocking(self._person, False)
-        shown = b""
-        try:
-            while piece := os.read(self._person, 65_536):
-                shown += piece
-        except BlockingIOError:
-            pass
-        return shown.decode()
+        """All that was written to it so far."""
+        while select.select([self._person], [], [], 0)[0]:
+            self._shown += os.read(self._person, 65_536)
+        return self._shown.decode(errors="ignore")
 
     def close(self) -> None:
         self.keyboard.close()
