@@ -121,7 +121,9 @@ class HandsFreeTalk:
                     self._on_typed(line.strip())
                 self._leaving = self._leaving or keyboard.ended
                 self._follow_devices()
-                self._screen.show(self._state, self._level_db, keyboard.typing, self._hint)
+                # On a busy machine what waits comes first: drawing costs more than listening.
+                if self._inbox.empty() or not self._screen.draws:
+                    self._screen.show(self._state, self._level_db, keyboard.typing, self._hint)
 
     def close(self) -> None:
         """End a reply that is under way, keeping what was said of it, and give the devices back."""

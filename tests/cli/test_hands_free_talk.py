@@ -161,7 +161,7 @@ def test_speaking_up_stops_the_reply_and_is_the_next_turn(talk: Talk) -> None:
     assert heard_s(interruption) > len(speech("Stop it, and tell me about the weather.")) / RATE
     assert heard_s(asked) < heard_s(interruption)
     last_s = max(s for s in card.played_at if s < spoke_up_s[0] + 2.0)
-    # A quarter of a second of speech, 300 ms to stop; and the word's own soft beginning.
+    # A quarter of a second of speech and 300 ms to stop, and a few of the blocks it is counted in.
     assert last_s - spoke_up_s[0] < 0.25 + 0.3 + 0.15
     assert backend.closed_early == 2
 
