@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiochat.audio import SAMPLE_RATE, Waveform
+from audiochat.cli.echo_guard import EchoGuard
 from audiochat.cli.keyboard import Keyboard
 from audiochat.cli.live_reply import Partner, ReplyEnded, ReplyEvent, ReplyWorker
 from audiochat.cli.player import Player
@@ -36,7 +37,7 @@ WELCOME = (
     "Just speak; a silence ends your turn. Or type and press Enter. "
     "Ctrl-C stops a reply, Ctrl-D leaves."
 )
-HEADPHONES = "Speaking up stops a reply: wear headphones, or it may be stopped by its own voice."
+HEADPHONES = "Speaking up stops a reply; without headphones you must be louder than its voice."
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class _Block:
     sounding: bool
     """Whether a reply sounded when it was taken. Noted then: when its turn comes to be looked at,
     a busy machine may be done with the reply, and would hear its voice as the person's."""
+    played_db: float
+    """How loud the reply was in the moments before."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class HandsFreeTalk:
         self._level_db = -np.inf
         self._echo_s = 0.0
         """For how much more sound an echo of the reply may come back."""
+        self._echo_guard = EchoGuard()
         self._reply: ReplyUnderWay | None = None
         self._leaving = False
 
@@ -172,8 +176,12 @@ class HandsFreeTalk:
             self._echo_s = ECHO_S
         replying = self._echo_s > 0
         self._echo_s -= len(block.samples) / SAMPLE_RATE
+        echo = self._echo_guard.is_echo(self._level_db, block.played_db)
+        # The voice of a reply has to go unheard, but not what is said once it was stopped.
+        deaf = echo and not self._heard.hearing
+        samples = np.zeros_like(block.samples) if deaf else block.samples
         self._heard, events = self._heard.follow(
-            self._detector, block.samples, self._settings, replying=replying
+            self._detector, samples, self._settings, replying=replying
         )
         for event in events:
             if isinstance(event, SpeechBegan):
@@ -197,6 +205,7 @@ class HandsFreeTalk:
 
     def _ask(self, question: Message) -> None:
         asked = self.conversation.add(question)
+        self._echo_guard = EchoGuard()
         self._reply = ReplyUnderWay(
             self._worker.begin(asked), asked, Player(self._card), self._screen
         )
@@ -231,14 +240,19 @@ class HandsFreeTalk:
 
     def _take_sound(self, samples: np.ndarray) -> None:
         """Called in PortAudio's thread."""
-        reply = self._reply
-        self._inbox.put(_Block(samples, reply is not None and reply.sounding))
+        if (reply := self._reply) is None:
+            self._inbox.put(_Block(samples, sounding=False, played_db=-np.inf))
+        else:
+            self._inbox.put(_Block(samples, reply.sounding, reply.recent_db))
 
     @contextmanager
     def _ctrl_c_as_item(self) -> Iterator[None]:
-        """Ctrl-C stops a reply between two steps, not in the midst of one."""
-        before = signal.signal(signal.SIGINT, lambda *_: self._inbox.put(_CtrlC()))
+        """Ctrl-C stops a reply between two steps, not in the midst of one; see `_on_item`."""
+        interrupt = signal.signal(signal.SIGINT, lambda *_: self._inbox.put(_CtrlC()))
+        # The default would leave the terminal without its cursor.
+        terminate = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, interrupt)
+            signal.signal(signal.SIGTERM, terminate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from audiochat.audio import Waveform, resample
+from audiochat.cli.echo_guard import RECENT_S
 from audiochat.cli.sound_card import STALLED_S, SoundCard
 from audiochat.errors import AudioError
 
@@ -24,6 +26,8 @@ class Player:
         self._failed = False
         self._tail = 0
         """Frames that PortAudio was given and that are not heard yet."""
+        self._levels_db: tuple[float, ...] = ()
+        """Of the blocks of the last RECENT_S; replaced whole, as another thread reads it."""
         self._asked_at = 0.0
         """When PortAudio last asked for samples, by the monotonic clock."""
 
@@ -31,6 +35,11 @@ class Player:
     def sounding(self) -> bool:
         """Whether something that was queued is still to be heard."""
         return bool(self._waiting) or self._tail > 0
+
+    @property
+    def recent_db(self) -> float:
+        """Level of the loudest block of the last RECENT_S, in dB of full scale."""
+        return max(self._levels_db, default=-math.inf)
 
     def play(self, waveform: Waveform) -> None:
         """Queue a piece and return at once; the first one opens the stream at its rate.
@@ -112,6 +121,8 @@ class Player:
                 self._waiting.popleft()
             else:
                 self._waiting[0] = piece[taken:]
+        kept = math.ceil(RECENT_S * self._rate / n_frames)
+        self._levels_db = (*self._levels_db, Waveform(out[:, 0]).rms_db)[-kept:]
         if not filled:
             self._tail = max(0, self._tail - n_frames)
 

@@ -33,6 +33,11 @@ class ReplyUnderWay:
         return self._player.sounding
 
     @property
+    def recent_db(self) -> float:
+        """How loud it was a moment ago; any thread may ask."""
+        return self._player.recent_db
+
+    @property
     def over(self) -> bool:
         """Whether all of it is written and was heard."""
         return self._whole and not self.sounding

@@ -18,7 +18,7 @@ from audiochat.voices import load_voice
 
 RATE = 48_000
 BLOCK = RATE // 20
-WAIT_S = 300.0
+WAIT_S = 120.0
 """Of the card's time; a script that waits longer waits for ever."""
 
 Script = Callable[["LiveCard"], Iterator[np.ndarray]]

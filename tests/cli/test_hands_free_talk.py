@@ -1,5 +1,7 @@
 """Hands-free talk in the terminal: scripted sound, the real detector, a real pseudo-terminal."""
 
+import os
+import signal
 import sys
 import termios
 import threading
@@ -46,8 +48,10 @@ def talk(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> Iterator[Talk]:
         echo: float = 0.0,
     ) -> LiveCard:
         def then_leave(card: LiveCard) -> Iterator[np.ndarray]:
-            yield from script(card)
-            terminal.leave()
+            try:
+                yield from script(card)
+            finally:  # an error in the script is to end the talk too
+                terminal.leave()
 
         card = LiveCard(then_leave, speed=speed, echo=echo)
         cards.append(card)
@@ -96,7 +100,8 @@ def test_two_questions_are_two_turns(talk: Talk, capsys: pytest.CaptureFixture[s
         assert f"[{state}]\n" in out
 
 
-def test_it_does_not_answer_itself(talk: Talk) -> None:
+@pytest.mark.parametrize("flags", [[], ["--barge-in"]])
+def test_it_does_not_answer_itself(talk: Talk, flags: list[str]) -> None:
     backend, voice = EchoBackend(), load_voice("espeak")
 
     def script(card: LiveCard) -> Iterator[np.ndarray]:
@@ -105,8 +110,9 @@ def test_it_does_not_answer_itself(talk: Talk) -> None:
         yield from card.until(lambda: card.n_played_out == 1)
         yield quiet(3.0)
 
-    card = talk(script, backend=backend, voice=voice, echo=0.8)
+    card = talk(script, *flags, backend=backend, voice=voice, echo=0.8)
     assert len(backend.conversations) == 1
+    assert backend.closed_early == 0
     # What came back to the microphone would have been a turn.
     own = resample(0.8 * np.concatenate(card.played), 22_050, SAMPLE_RATE)
     assert listen(SpeechDetector(), TurnState(), own).begun
@@ -140,7 +146,8 @@ class Counting(EchoBackend):
             raise
 
 
-def test_speaking_up_stops_the_reply_and_is_the_next_turn(talk: Talk) -> None:
+@pytest.mark.parametrize("echo", [0.0, 0.1])
+def test_speaking_up_stops_the_reply_and_is_the_next_turn(talk: Talk, echo: float) -> None:
     backend = Counting(delay_s=0.05)
     spoke_up_s = []
 
@@ -153,7 +160,7 @@ def test_speaking_up_stops_the_reply_and_is_the_next_turn(talk: Talk) -> None:
         yield speech("Stop it, and tell me about the weather.")
         yield from card.until(lambda: len(backend.conversations) == 2 and card.sounding)
 
-    card = talk(script, "--barge-in", backend=backend, voice=BeepVoice(), speed=1.0)
+    card = talk(script, "--barge-in", backend=backend, voice=BeepVoice(), speed=1.0, echo=echo)
     asked, reply, interruption = backend.conversations[1].messages
     assert reply.stopped
     assert reply.text.startswith("Number 0 is here.")
@@ -234,6 +241,26 @@ def test_ctrl_c_stops_a_reply_and_then_leaves(
     talk(script, backend=backend, voice=BeepVoice(), speed=2.0)
     assert backend.conversations[1].messages[1].stopped
     assert capsys.readouterr().out.count("(stopped)\n") == 2
+
+
+def test_a_killed_program_leaves_the_terminal_in_order(
+    talk: Talk, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal.screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    before = termios.tcgetattr(terminal.keyboard)
+
+    def script(card: LiveCard) -> Iterator[np.ndarray]:
+        yield from card.until(lambda: "● listening" in terminal.shown())
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield quiet(1.0)
+
+    with pytest.raises(SystemExit) as stopped:
+        talk(script, backend=EchoBackend(), speed=4.0)
+    assert stopped.value.code == 143
+    assert terminal.shown().rindex("\x1b[?25h") > terminal.shown().rindex("●")
+    assert termios.tcgetattr(terminal.keyboard) == before
 
 
 def test_a_model_that_fails_leaves_no_trace(
