@@ -18,7 +18,7 @@ from audiochat.voices import load_voice
 
 RATE = 48_000
 BLOCK = RATE // 20
-WAIT_S = 60.0
+WAIT_S = 30.0
 """A script that waits longer waits for ever."""
 
 Script = Callable[["LiveCard"], Iterator[np.ndarray]]

@@ -7,6 +7,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -35,23 +36,6 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 @pytest.fixture
-def plain(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal whose owner wants no colours: plain lines go to it."""
-    monkeypatch.setattr(sys, "stdout", terminal.screen)
-    monkeypatch.setenv("NO_COLOR", "1")
-    return terminal
-
-
-@pytest.fixture
-def drawn(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal with a live line."""
-    monkeypatch.setattr(sys, "stdout", terminal.screen)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    return terminal
-
-
-@pytest.fixture
 def talk(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> Iterator[Talk]:
     """Run `chat --hands-free` with a script for the room; the person leaves at its end."""
     cards = []
@@ -63,12 +47,20 @@ def talk(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> Iterator[Talk]:
         voice: Voice | None = None,
         speed: float = 20.0,
         echo: float = 0.0,
+        screen: Literal["plain", "drawn"] | None = None,
     ) -> LiveCard:
+        if screen:  # otherwise standard output is no terminal
+            monkeypatch.setattr(sys, "stdout", terminal.screen)
+            monkeypatch.setenv("TERM", "xterm-256color")
+            monkeypatch.setenv("NO_COLOR", "1" if screen == "plain" else "")
+
         def then_leave(card: LiveCard) -> Iterator[np.ndarray]:
             try:
                 yield from script(card)
-            finally:  # an error in the script is to end the talk too
+            except AssertionError:  # in the card's thread: it is to end the talk too
                 terminal.leave()
+                raise
+            terminal.leave()
 
         card = LiveCard(then_leave, speed=speed, echo=echo)
         cards.append(card)
@@ -260,77 +252,77 @@ def test_ctrl_c_stops_a_reply_and_then_leaves(
     assert capsys.readouterr().out.count("(stopped)\n") == 2
 
 
-def test_a_killed_program_leaves_the_terminal_in_order(talk: Talk, drawn: Terminal) -> None:
-    before = termios.tcgetattr(drawn.keyboard)
+def test_a_killed_program_leaves_the_terminal_in_order(talk: Talk, terminal: Terminal) -> None:
+    before = termios.tcgetattr(terminal.keyboard)
 
     def script(card: LiveCard) -> Iterator[np.ndarray]:
-        yield from card.until(lambda: "● listening" in drawn.shown())
+        yield from card.until(lambda: "● listening" in terminal.shown())
         os.kill(os.getpid(), signal.SIGTERM)
         yield quiet(1.0)
 
     with pytest.raises(SystemExit) as stopped:
-        talk(script, backend=EchoBackend(), speed=4.0)
+        talk(script, backend=EchoBackend(), speed=4.0, screen="drawn")
     assert stopped.value.code == 143
-    assert drawn.shown().rindex("\x1b[?25h") > drawn.shown().rindex("●")
-    assert termios.tcgetattr(drawn.keyboard) == before
+    assert terminal.shown().rindex("\x1b[?25h") > terminal.shown().rindex("●")
+    assert termios.tcgetattr(terminal.keyboard) == before
 
 
-def test_a_model_that_fails_leaves_no_trace(talk: Talk, plain: Terminal) -> None:
+def test_a_model_that_fails_leaves_no_trace(talk: Talk, terminal: Terminal) -> None:
     backend = BrokenBackend(times=1)
 
     def script(card: LiveCard) -> Iterator[np.ndarray]:
-        plain.type("one\n")
-        yield from card.until(lambda: "The model broke on purpose. Ask again." in plain.shown())
-        plain.type("two\n")
-        yield from card.until(lambda: "Turn 1. You said: two." in plain.shown())
+        terminal.type("one\n")
+        yield from card.until(lambda: "The model broke on purpose. Ask again." in terminal.shown())
+        terminal.type("two\n")
+        yield from card.until(lambda: "Turn 1. You said: two." in terminal.shown())
 
-    talk(script, backend=backend)
+    talk(script, backend=backend, screen="plain")
     assert [m.text for m in backend.conversations[0].messages] == ["two"]
-    assert "\x1b" not in plain.shown()
+    assert "\x1b" not in terminal.shown()
 
 
 def test_an_unplugged_microphone_is_a_sentence_and_comes_back(
-    talk: Talk, plain: Terminal, monkeypatch: pytest.MonkeyPatch
+    talk: Talk, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hands_free_talk, "STALLED_S", 0.5)
     backend = EchoBackend()
 
     def script(card: LiveCard) -> Iterator[np.ndarray]:
-        yield from card.until(lambda: "[listening]" in plain.shown())
+        yield from card.until(lambda: "[listening]" in terminal.shown())
         card.unplug_microphone()
-        yield from card.until(lambda: "no sound (it has stopped)." in plain.shown())
-        plain.type("typed\n")
-        yield from card.until(lambda: "Turn 1. You said: typed." in plain.shown())
-        plain.type("\n")
-        yield from card.until(lambda: "no sound (Device unavailable)." in plain.shown())
+        yield from card.until(lambda: "no sound (it has stopped)." in terminal.shown())
+        terminal.type("typed\n")
+        yield from card.until(lambda: "Turn 1. You said: typed." in terminal.shown())
+        terminal.type("\n")
+        yield from card.until(lambda: "no sound (Device unavailable)." in terminal.shown())
         card.unplugged.clear()
-        plain.type("\n")
-        yield from card.until(lambda: plain.shown().count("[listening]") == 2)
+        terminal.type("\n")
+        yield from card.until(lambda: terminal.shown().count("[listening]") == 2)
         yield speech()
-        yield from card.until(lambda: "Turn 2. You said: a clip of" in plain.shown())
+        yield from card.until(lambda: "Turn 2. You said: a clip of" in terminal.shown())
 
-    talk(script, backend=backend, speed=2.0)
-    assert "[microphone off]" in plain.shown()
+    talk(script, backend=backend, speed=2.0, screen="plain")
+    assert "[microphone off]" in terminal.shown()
     assert len(backend.conversations[1].messages) == 3
 
 
 def test_a_loudspeaker_that_goes_away_is_a_sentence(
-    talk: Talk, plain: Terminal, monkeypatch: pytest.MonkeyPatch
+    talk: Talk, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(player, "STALLED_S", 0.5)
     backend = EchoBackend()
 
     def script(card: LiveCard) -> Iterator[np.ndarray]:
-        plain.type("a sentence of some length to be said\n")
+        terminal.type("a sentence of some length to be said\n")
         yield from card.until(lambda: card.sounding)
         card.unplug_loudspeaker()
-        yield from card.until(lambda: "cannot be used (it has stopped)" in plain.shown())
-        plain.type("more\n")
-        yield from card.until(lambda: "cannot be used (Device unavailable)" in plain.shown())
-        yield from card.until(lambda: plain.shown().count("[listening]") == 2)
+        yield from card.until(lambda: "cannot be used (it has stopped)" in terminal.shown())
+        terminal.type("more\n")
+        yield from card.until(lambda: "cannot be used (Device unavailable)" in terminal.shown())
+        yield from card.until(lambda: terminal.shown().count("[listening]") == 2)
 
-    talk(script, backend=backend, voice=BeepVoice(), speed=2.0)
-    assert plain.shown().count("The loudspeaker cannot be used") == 2
+    talk(script, backend=backend, voice=BeepVoice(), speed=2.0, screen="plain")
+    assert terminal.shown().count("The loudspeaker cannot be used") == 2
     assert [m.stopped for m in backend.conversations[1].messages] == [False] * 3
 
 
@@ -346,25 +338,25 @@ def test_the_devices_asked_for_are_used(talk: Talk, terminal: Terminal) -> None:
     assert card.opened == [("input", 1), ("output", 2)]
 
 
-def test_on_a_terminal_there_is_a_live_line(talk: Talk, drawn: Terminal) -> None:
+def test_on_a_terminal_there_is_a_live_line(talk: Talk, terminal: Terminal) -> None:
     backend = EchoBackend()
-    before = termios.tcgetattr(drawn.keyboard)
+    before = termios.tcgetattr(terminal.keyboard)
 
     def script(card: LiveCard) -> Iterator[np.ndarray]:
-        yield from card.until(lambda: "● listening" in drawn.shown())
+        yield from card.until(lambda: "● listening" in terminal.shown())
         yield speech()
-        yield from card.until(lambda: "Turn 1. You said: a clip of" in drawn.shown())
-        drawn.type("hello thrre\x7f\x7f\x7fere")
-        yield from card.until(lambda: "> hello there" in drawn.shown())
-        drawn.type("\n")
-        yield from card.until(lambda: "Turn 2. You said: hello there." in drawn.shown())
+        yield from card.until(lambda: "Turn 1. You said: a clip of" in terminal.shown())
+        terminal.type("hello thrre\x7f\x7f\x7fere")
+        yield from card.until(lambda: "> hello there" in terminal.shown())
+        terminal.type("\n")
+        yield from card.until(lambda: "Turn 2. You said: hello there." in terminal.shown())
 
-    talk(script, backend=backend, speed=4.0)
-    assert "● hearing you" in drawn.shown()
-    assert "█████" in drawn.shown()  # the meter
+    talk(script, backend=backend, speed=4.0, screen="drawn")
+    assert "● hearing you" in terminal.shown()
+    assert "█████" in terminal.shown()  # the meter
     # Nothing is drawn below what was said, the cursor is back, and so are the keys.
-    assert drawn.shown().rindex("\x1b[?25h") > drawn.shown().rindex("●")
-    assert termios.tcgetattr(drawn.keyboard) == before
+    assert terminal.shown().rindex("\x1b[?25h") > terminal.shown().rindex("●")
+    assert termios.tcgetattr(terminal.keyboard) == before
 
 
 def test_the_real_model_answers_two_questions(
