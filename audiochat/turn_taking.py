@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 
 from audiochat.audio import SAMPLE_RATE
-from audiochat.errors import MissingPartError
+from audiochat.errors import AudioError, MissingPartError
 
 WINDOW = 512
 """Samples the detector judges at a time (32 ms)."""
@@ -25,7 +25,11 @@ CONTEXT = 64
 
 @dataclass(frozen=True)
 class TurnTaking:
-    """When a turn counts as begun and as ended."""
+    """When a turn counts as begun and as ended.
+
+    Raises:
+        AudioError: a time is outside its range; the message names its flag.
+    """
 
     start_probability: float = 0.5
     """A window at least this likely to be speech is speech."""
@@ -38,6 +42,15 @@ class TurnTaking:
 
     end_silence_s: float = 0.8
     """Silence after speech that ends the turn; shorter pauses are for thinking."""
+
+    def __post_init__(self) -> None:
+        """Check the times: shorter ones cut words or take every click, longer ones never end."""
+        for flag, value, low, high in (
+            ("--end-silence", self.end_silence_s, 0.2, 10.0),
+            ("--min-speech", self.min_speech_s, 0.05, 2.0),
+        ):
+            if not low <= value <= high:
+                raise AudioError(f"{flag} must be from {low:g} to {high:g} seconds, not {value:g}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "prompts",
         "sentences",
         "turn_taking",
+        "hands_free",
     ),
     ("model", "backends.base", "voices.base"),
     # speech_data stands beside the engines, for it makes speech with one of them.

@@ -1,5 +1,6 @@
 """Turn taking on the real detector, with speech made by the default voice."""
 
+import math
 import subprocess
 import sys
 from functools import cache
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from audiochat.audio import SAMPLE_RATE, resample
+from audiochat.errors import AudioError
 from audiochat.turn_taking import SpeechDetector, TurnState, TurnTaking, listen
 from audiochat.voices import load_voice
 
@@ -79,6 +81,23 @@ def test_two_people_are_followed_with_one_detector(detector: SpeechDetector) -> 
 def test_patience_is_a_setting(detector: SpeechDetector) -> None:
     sound = np.concatenate([speech(), SILENCE_1S])
     assert not listen(detector, TurnState(), sound, TurnTaking(end_silence_s=1.5)).ended
+
+
+@pytest.mark.parametrize(
+    ("setting", "flag", "good", "bad"),
+    [
+        ("end_silence_s", "--end-silence", [0.2, 10.0], [0.1, -1.0, 11.0, math.nan]),
+        ("min_speech_s", "--min-speech", [0.05, 2.0], [0.0, 3.0, math.nan]),
+    ],
+)
+def test_times_out_of_range_are_named_by_their_flag(
+    setting: str, flag: str, good: list[float], bad: list[float]
+) -> None:
+    for value in good:
+        assert getattr(TurnTaking(**{setting: value}), setting) == value
+    for value in bad:
+        with pytest.raises(AudioError, match=f"{flag} must be from"):
+            TurnTaking(**{setting: value})
 
 
 def test_it_needs_no_torch() -> None:

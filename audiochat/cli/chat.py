@@ -6,30 +6,25 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from audiochat.audio import RECORDING_LIMITS, Waveform, concatenate, decode, write_wav
 from audiochat.backends import load_backend
-from audiochat.backends.base import Backend, Heard, Notice, TextPiece, Working
+from audiochat.backends.base import Backend, Heard, Notice, Working
 from audiochat.cli.live_recording import Answer, recorded
+from audiochat.cli.live_reply import Partner
 from audiochat.cli.options import add_settings, check_output, settings_from, show_progress
-from audiochat.cli.sound_card import Player, open_sound_card, record_turn
+from audiochat.cli.sound_card import open_sound_card
+from audiochat.cli.talk import TalkSettings, add_talk_options, list_devices, talk, talk_settings
 from audiochat.conversation import Conversation, Message
-from audiochat.errors import AudioChatError, AudioError, MissingPartError
+from audiochat.errors import MissingPartError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.turn import Done, Event, Speech
-from audiochat.turn_taking import SpeechDetector
 from audiochat.voices import load_voice
 from audiochat.voices.base import Voice
-
-WELCOME = (
-    "Press Enter and speak; Enter again or a pause ends your turn. "
-    "Or type and press Enter. Ctrl-C stops a reply, Ctrl-D leaves."
-)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,19 +53,25 @@ def build_parser() -> argparse.ArgumentParser:
         "--accept-cpml", action="store_true", help="accept the non-commercial licence of XTTS"
     )
     parser.add_argument("--system-prompt", default=DEFAULT_SYSTEM_PROMPT, help="who it should be")
+    add_talk_options(parser)
     add_settings(parser, Sampling)
     return parser
 
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
-    options, sampling = _parse(argv)
+    options, sampling, live = _parse(argv)
+    if options.list_devices:
+        list_devices()
+        return 0
     check_output(options.say)
     with recorded(options.record) as ask:
-        return _converse(options, sampling, ask)
+        return _converse(options, sampling, live, ask)
 
 
-def _converse(options: argparse.Namespace, sampling: Sampling, ask: Answer) -> int:
+def _converse(
+    options: argparse.Namespace, sampling: Sampling, live: TalkSettings, ask: Answer
+) -> int:
     """Load what is needed and take the turns."""
     conversation = Conversation(system_prompt=options.system_prompt)
     if options.turns:
@@ -88,9 +89,9 @@ def _converse(options: argparse.Namespace, sampling: Sampling, ask: Answer) -> i
         raise MissingPartError(
             "Talking needs a terminal, and there is none. Ask with --text or --audio FILE."
         )
-    sounddevice = open_sound_card()
+    card = open_sound_card(options.input_device, options.output_device)
     backend, voice = _load(options, with_voice=not options.no_voice)
-    _talk(sounddevice, conversation, backend, voice, ask=ask, sampling=sampling)
+    talk(card, conversation, Partner(backend, voice, sampling, ask), live)
     return 0
 
 
@@ -131,63 +132,6 @@ def _ask(
     return speech
 
 
-def _talk(
-    sounddevice: object,
-    conversation: Conversation,
-    backend: Backend,
-    voice: Voice | None,
-    *,
-    ask: Answer,
-    sampling: Sampling,
-) -> None:
-    """Take turns with the person until the input ends; a turn that fails leaves no trace."""
-    detector = SpeechDetector()
-    print(WELCOME)
-    while True:
-        try:
-            typed = input("\n> ").strip()
-        except EOFError:
-            print()
-            return
-        try:
-            if not typed:
-                print("listening ...")
-            message = Message.user(typed or record_turn(sounddevice, detector))
-            asked = conversation.add(message)
-            events = ask(asked, backend, voice, sampling=sampling)
-            with closing(events), Player(sounddevice) as player:
-                conversation = _show_and_play(events, asked, player)
-        except AudioChatError as error:
-            print(f"\n{error}")
-
-
-def _show_and_play(
-    events: Iterable[Event], conversation: Conversation, player: Player
-) -> Conversation:
-    """Print the reply as it is written and play it as it is spoken; Ctrl-C keeps what is there."""
-    written = ""
-    try:
-        for event in _without_repeats(events):
-            if isinstance(event, Heard):
-                conversation = _show_heard(event, conversation)
-            elif isinstance(event, TextPiece):
-                written += event.text
-                print(event.text, end="", flush=True)
-            elif isinstance(event, Speech):
-                _play(event, player)
-            elif isinstance(event, Notice | Working):
-                _tell(event)
-            else:
-                conversation = event.conversation
-        print()
-        player.wait()
-    except KeyboardInterrupt:
-        print(" (stopped)")
-        if conversation.messages[-1].role == "user":
-            conversation = conversation.add(Message.assistant(written.strip(), stopped=True))
-    return conversation
-
-
 def _tell(event: Notice | Working) -> None:
     """Say it beside the reply, never in it."""
     text = event.text if isinstance(event, Notice) else f"{event.sentence} ..."
@@ -203,32 +147,18 @@ def _without_repeats(events: Iterable[Event]) -> Iterator[Event]:
         last = event
 
 
-def _show_heard(event: Heard, conversation: Conversation) -> Conversation:
-    if event.message_index == len(conversation.messages) - 1:
-        print(f"(heard: {event.text})")
-    return conversation.with_heard(
-        event.message_index, event.part_index, event.text, event.confidence, words=event.words
-    )
-
-
-def _play(speech: Speech, player: Player) -> None:
-    try:
-        player.play(speech.waveform)
-    except AudioError as error:
-        print(f"\n({error})")
-
-
 def _load(options: argparse.Namespace, *, with_voice: bool) -> tuple[Backend, Voice | None]:
     voice = load_voice(options.voice, accept_cpml=options.accept_cpml) if with_voice else None
     return load_backend(options.model, progress=show_progress), voice
 
 
-def _parse(argv: list[str]) -> tuple[argparse.Namespace, Sampling]:
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, Sampling, TalkSettings]:
     reader = build_parser()
     options = reader.parse_args(argv)
     if not options.turns and (options.say or options.json):
         reader.error("--say and --json need at least one --text or --audio")
-    return options, settings_from(options, Sampling, reader)
+    live = talk_settings(options, reader, live=not options.turns)
+    return options, settings_from(options, Sampling, reader), live
 
 
 def _turn(flag: str, value: str) -> tuple[str, str]:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from audiochat.__main__ import main
-from audiochat.audio import SAMPLE_RATE, Waveform, decode, write_wav
+from audiochat.audio import SAMPLE_RATE, Waveform, decode, resample, write_wav
 from audiochat.backends.base import BackendEvent, Heard, Working
-from audiochat.cli import chat, sound_card
+from audiochat.cli import chat, sound_card, talk
+from audiochat.cli.player import Player
+from audiochat.cli.sound_card import SoundCard
 from audiochat.conversation import Conversation, Message
 from audiochat.sampling import Sampling
 from audiochat.voices.base import Voice
@@ -182,24 +184,28 @@ def test_without_a_terminal_it_says_what_to_do(
 
 
 class FakeStream:
-    """A microphone that gives `sound` in blocks, or a loudspeaker that asks for samples."""
+    """A loudspeaker that asks for samples."""
 
     latency = 0.0
 
     def __init__(self, card: "FakeCard", callback: Callable[..., None], samplerate: int) -> None:
         self.card, self.callback, self.rate = card, callback, samplerate
 
-    def __enter__(self) -> None:
-        for start in range(0, len(self.card.sound), 4_800):
-            self.callback(self.card.sound[start : start + 4_800, None], 4_800, None, None)
-
-    def __exit__(self, *_: object) -> None: ...
-
     def start(self) -> None:
         self.card.playing = self
 
     def close(self) -> None:
         self.card.playing = None
+
+
+class FakeMicrophone(FakeStream):
+    """Gives all of the sound as soon as it is opened."""
+
+    def start(self) -> None:
+        for start in range(0, len(self.card.sound), 4_800):
+            self.callback(self.card.sound[start : start + 4_800, None], 4_800, None, None)
+
+    def close(self) -> None: ...
 
 
 class FakeCard(types.ModuleType):
@@ -214,11 +220,11 @@ class FakeCard(types.ModuleType):
         self.played: list[np.ndarray] = []
         self.playing: FakeStream | None = None
 
-    def query_devices(self, kind: str) -> dict[str, float]:
+    def query_devices(self, device: int | None, kind: str) -> dict[str, float]:
         return {"default_samplerate": 48_000.0}
 
     def InputStream(self, *, samplerate: int, callback: Callable[..., None], **_: object) -> object:
-        return FakeStream(self, callback, samplerate)
+        return FakeMicrophone(self, callback, samplerate)
 
     def OutputStream(
         self, *, samplerate: int, callback: Callable[..., None], **_: object
@@ -260,7 +266,7 @@ def test_live_a_spoken_turn_is_heard_answered_and_played(
     from audiochat.voices.espeak import EspeakVoice
 
     spoken = EspeakVoice().speak("What is the capital of France?")
-    speech = sound_card.resample(spoken.samples, spoken.sample_rate, 48_000)
+    speech = resample(spoken.samples, spoken.sample_rate, 48_000)
     card = FakeCard(np.concatenate([speech, np.zeros(2 * 48_000, np.float32)]))
     monkeypatch.setitem(sys.modules, "sounddevice", card)
     give_voice(BeepVoice())
@@ -281,7 +287,7 @@ def test_live_silence_is_an_error_not_the_end(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    keys = iter([False, False, True])
+    keys = iter([False, False, False, True])
     monkeypatch.setattr(sound_card, "_enter_pressed", lambda: next(keys))
     card = FakeCard(np.zeros(48_000, np.float32))
     monkeypatch.setitem(sys.modules, "sounddevice", card)
@@ -323,10 +329,10 @@ def test_live_ctrl_c_stops_the_voice_worker(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def pressed(self: sound_card.Player, waveform: Waveform) -> None:
+    def pressed(self: Player, waveform: Waveform) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sound_card.Player, "play", pressed)
+    monkeypatch.setattr(Player, "play", pressed)
     monkeypatch.setitem(sys.modules, "sounddevice", FakeCard(np.zeros(0, np.float32)))
     backend.delay_s = 0.02
     give_voice(BeepVoice())
@@ -364,11 +370,11 @@ def test_live_a_failing_microphone_is_a_sentence(
     class Unplugged(FakeCard):
         n_asked = 0
 
-        def query_devices(self, kind: str) -> dict[str, float]:
+        def query_devices(self, device: int | None, kind: str) -> dict[str, float]:
             self.n_asked += 1
             if self.n_asked > 2:  # both were there when the program began
                 raise self.PortAudioError("Error querying device -1")
-            return super().query_devices(kind)
+            return super().query_devices(device, kind)
 
     monkeypatch.setitem(sys.modules, "sounddevice", Unplugged(np.zeros(0, np.float32)))
     typing(monkeypatch, "")
@@ -394,8 +400,8 @@ def test_ctrl_c_keeps_what_was_written(capsys: pytest.CaptureFixture[str]) -> No
         raise KeyboardInterrupt
 
     asked = Conversation().add(Message.user("?"))
-    with sound_card.Player(None) as player:
-        after = chat._show_and_play(stopped(), asked, player)
+    with Player(SoundCard(None)) as player:
+        after = talk._show_and_play(stopped(), asked, player)
     assert after.messages[-1] == Message.assistant("Half a", stopped=True)
 
 
