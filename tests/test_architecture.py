@@ -173,7 +173,7 @@ def test_every_package_imported_is_required() -> None:
     required = {plain(pin.split("==")[0]) for pin in pins}
     distributions = packages_distributions()
     # Not on the index for every machine; their absence is handled where they are used.
-    optional = {"spaces", "pocketsphinx", "ray", "vllm"}
+    optional = {"spaces", "pocketsphinx", "ray", "vllm", "playwright"}
     for path in SOURCES:
         for top in {name.split(".")[0] for name in imports(path)}:
             if top in sys.stdlib_module_names or top == "audiochat" or top in optional:

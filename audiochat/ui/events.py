@@ -34,6 +34,8 @@ REDRAW_S = 0.08
 MODEL_QUEUE = "model"
 """One turn at a time in the whole process: the model has the machine to itself."""
 
+EMPTY_BOX = "(...values) => { window.audiochat.emptyBox(values); return values; }"
+
 Update = dict[Any, Any]
 
 _log = logging.getLogger(__name__)
@@ -76,12 +78,6 @@ class Events:
                 lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
             )
             self._then(halted, change, inputs)
-        # The box is emptied in the browser: what is typed next must not be wiped by a late answer.
-        sent = page.box.submit(
-            None, page.box, [page.typed, page.box], js="(text) => [text, '']", **_QUIET
-        )
-        halted = sent.then(lambda: None, cancels=[run], queue=False, **_QUIET)
-        self._then(halted, self.ask, [page.typed])
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
         self._then(noted, self.edit, [page.edited])
         page.panel.preview.click(
@@ -225,6 +221,7 @@ class Events:
         return [
             (page.mic.stop_recording, self.hear, [page.mic, page.box, page.task]),
             (page.upload.upload, self.hear, [page.upload, page.box, page.task]),
+            (page.box.submit, self.ask, [page.box]),
             (page.correct.click, Session.correct, [page.words]),
             (page.words.submit, Session.correct, [page.words]),
             (page.stop.click, Session.settled, []),
@@ -251,8 +248,6 @@ class Events:
                 update[page.talk] = str(time.time_ns())
             try:
                 session = change(session, *values)
-                if page.box in inputs:
-                    update[page.box] = ""
             except AudioChatError as error:
                 gr.Warning(str(error))
                 session = session.settled()
@@ -264,12 +259,14 @@ class Events:
             drawn = self._redrawn(session) if self.answering.busy else {page.session: session}
             return {**update, **drawn}
 
-        shown = [page.mic, page.box, page.stop, page.state_line, page.ticket, page.speech]
+        shown = [page.mic, page.stop, page.state_line, page.ticket, page.speech]
         outputs = [*self._view, *shown, page.talk]
         halted.then(
             act,
             [page.session, page.controls.model, *inputs],
             outputs,
+            # Emptied before the answer comes: what is typed meanwhile must not be wiped by it.
+            js=EMPTY_BOX if page.box in inputs else None,
             concurrency_limit=4,
             concurrency_id="light",
             **_QUIET,

@@ -73,6 +73,14 @@
     true,
   );
 
+  // What was typed has been sent: the box is for the next, unless that was begun already.
+  window.audiochat.emptyBox = (sent) => {
+    const box = document.querySelector("#box textarea");
+    if (!box || !sent.includes(box.value)) return;
+    box.value = "";
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
   // Gradio's small players are all called "Audio": name each by what is said in it.
   function namePlayers() {
     for (const player of document.querySelectorAll("#chat .minimal-audio-player")) {

@@ -50,8 +50,6 @@ class Page:
     correct: gr.Button
     mic: gr.Audio
     box: gr.Textbox
-    typed: gr.Textbox
-    """What was sent from the box, which is empty at once for the next."""
     upload: gr.UploadButton
     task: gr.Dropdown
     rival: gr.Dropdown
@@ -170,7 +168,6 @@ def _asking(models: list[str]) -> dict[str, Any]:
             scale=5,
             elem_id="box",
         )
-        typed = gr.Textbox(visible="hidden", elem_id="typed")
         upload = gr.UploadButton(
             "⬆ Upload audio",
             file_types=["audio"],
@@ -185,7 +182,7 @@ def _asking(models: list[str]) -> dict[str, Any]:
         rival = gr.Dropdown(
             [("nothing", ""), *models], value="", label="Compare the reply with", elem_id="rival"
         )
-    return {"mic": mic, "box": box, "typed": typed, "upload": upload, "task": task, "rival": rival}
+    return {"mic": mic, "box": box, "upload": upload, "task": task, "rival": rival}
 
 
 def _chat() -> gr.Chatbot:

@@ -383,3 +383,15 @@ def test_the_voice_is_muted_and_its_volume_stays(stage, visit) -> None:
     page.reload()
     page.wait_for_function("document.querySelector('#volume')?.value === '0.5'")
     assert page.get_attribute("#mute", "aria-pressed") == "false"
+
+
+def test_what_is_typed_while_a_turn_is_taken_stays(stage, visit) -> None:
+    backend = EchoBackend(delay_s=0.1)
+    page = visit(stage.set(backend).address)
+    page.fill("#box textarea", "one two three four")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#box textarea').value === ''")
+    page.fill("#box textarea", "half a ques")
+    page.wait_for_selector("#chat small")
+    assert page.input_value("#box textarea") == "half a ques"
+    assert texts(backend.conversations[0]) == ["one two three four"]
