@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from audiochat.backends.base import Backend
+from audiochat.ui import words
 from audiochat.ui.answering import Answering
 from audiochat.ui.model_loading import Loading
 from audiochat.ui.page import Page
@@ -69,12 +70,13 @@ def _voices(answering: Answering) -> gr.Dropdown:
     voice = answering.voice.value
     if answering.voice.error is not None:
         gr.Warning(f"{answering.voice.error} Replies are shown as text.")
+    off = (words.label("voice_off"), VOICE_OFF)
     if voice is None:
-        return gr.Dropdown([("Default: off", ""), ("Off", VOICE_OFF)])
+        return gr.Dropdown([(words.label("voice_default_off"), ""), off])
     names = voice.voices()
-    default = f"Default: {voice_label(names[0])}" if names else "Default"
+    default = words.label("voice_default") + (f": {voice_label(names[0])}" if names else "")
     named = [(voice_label(name), name) for name in names]
-    return gr.Dropdown([(default, ""), *named, ("Off", VOICE_OFF)])
+    return gr.Dropdown([(default, ""), *named, off])
 
 
 def _drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
