@@ -4,6 +4,7 @@
   const insight = { ask: null, asked: 0, index: 0, take };
   window.audiochat.insight = insight;
   const { words } = window.audiochat;
+  const EDIT = ["Edit", "编辑", "Editar"]; // as Gradio names its pencil
   let dialog = null;
   let row = null;
 
@@ -110,7 +111,8 @@
       box.scrollIntoView({ block: "center" });
       return box.focus();
     }
-    row.nextElementSibling?.querySelector("button[aria-label='Edit']")?.click();
+    const buttons = [...(row.nextElementSibling?.querySelectorAll("button") ?? [])];
+    buttons.find((button) => EDIT.includes(button.ariaLabel))?.click();
   }
 
   const body = () => dialog.lastElementChild;

@@ -21,7 +21,7 @@ LONGEST_PROMPT = 4_000
 
 STORAGE_KEY = "audiochat.settings"
 _OWN_WORDS = "own words"
-_PRESET_KEYS = {
+PRESET_KEYS = {
     "Short and factual": "preset_factual",
     "Friendly companion": "preset_friendly",
     "English teacher": "preset_teacher",
@@ -29,6 +29,7 @@ _PRESET_KEYS = {
     "Plain assistant": "preset_plain",
     _OWN_WORDS: "preset_own",
 }
+"""The label of each preset, and of a prompt that is none of them."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def lay_out_settings(models: list[str]) -> Panel:
             pitch = gr.Slider(low, high, 1.0, step=0.05, label=words.label("pitch"))
             preview = gr.Button(words.label("preview"), size="sm", min_width=120, elem_id="preview")
         preset = gr.Dropdown(
-            [(words.label(key), name) for name, key in _PRESET_KEYS.items()],
+            [(words.label(key), name) for name, key in PRESET_KEYS.items()],
             value=next(iter(PRESETS)),
             label=words.label("preset"),
         )

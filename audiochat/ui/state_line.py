@@ -22,7 +22,7 @@ def state_line(
     answering: Answering, model: str, stage: str = "", fraction: float | None = None
 ) -> str:
     """Draw the line: the stage of a turn, or the state of the model."""
-    return _drawn("busy", f"{stage} …", fraction) if stage else _of(answering.models.get(model))
+    return drawn("busy", f"{stage} …", fraction) if stage else _of(answering.models.get(model))
 
 
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
@@ -59,10 +59,10 @@ def watch(
 
 def _of(loading: Loading[Backend]) -> str:
     if not loading.finished:
-        return _drawn("loading", loading.sentence, loading.fraction)
+        return drawn("loading", loading.sentence, loading.fraction)
     if loading.error is not None:
-        return _drawn("failed", str(loading.error))
-    return _drawn("ready", f"Ready: {loading.result().label}")
+        return drawn("failed", str(loading.error))
+    return drawn("ready", f"Ready: {loading.result().label}")
 
 
 def _voices(answering: Answering) -> gr.Dropdown:
@@ -79,7 +79,7 @@ def _voices(answering: Answering) -> gr.Dropdown:
     return gr.Dropdown([(default, ""), *named, off])
 
 
-def _drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
+def drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
     """One line with a dot of colour; with a bar where the fraction is known."""
     bar = ""
     if fraction is not None:

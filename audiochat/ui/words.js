@@ -5,6 +5,7 @@
   const DICTIONARIES = JSON.parse(document.getElementById("dictionaries").textContent);
   const TAGS = { en: "en", zh: "zh-CN", es: "es" };
   const KEY = "audiochat.language";
+  const RECORDER = { record: "mic.record", stop: "mic.stop" };
   const NAMED = "[data-words], [data-words-html], [data-words-label]";
 
   // Where the server speaks; never the words of a person or of the model.
@@ -13,15 +14,15 @@
     "#chat .user .component ~ .message:not(.component) p",
     "#chat .bot p",
     "#chat small",
-    "#compared :is(h3, i, small, .aside, p)",
-    "[data-testid='toast-text'], .toast-title > span",
+    "#compared :is(h3, p, i, small)",
+    "[data-testid='toast-text'], .toast-title",
     "#talk-words",
     "#insight p, #insight h3, #insight div > p > button",
     "#insight .legend span, #insight .insight-words span",
   ].join(",");
   const SAID_AS_NAME = "#insight [aria-label]";
   // In these the model speaks too: only a sentence of trouble or of its silence is the server's.
-  const REPLIES = "#chat .bot p, #compared p";
+  const REPLIES = "#chat .bot p, #compared section > p";
 
   let language = chosen();
 
@@ -63,7 +64,7 @@
       const { words: key, wordsHtml, wordsLabel, values } = element.dataset;
       if (key) set(element, "textContent", words(key, values && JSON.parse(values)));
       if (wordsHtml) set(element, "innerHTML", words(wordsHtml));
-      if (wordsLabel) set(element, "ariaLabel", words(wordsLabel));
+      if (wordsLabel) element.setAttribute("aria-label", words(wordsLabel));
     }
   }
 
@@ -121,12 +122,13 @@
       const reply = element.matches(REPLIES);
       for (const node of element.childNodes) {
         if (node.nodeType !== Node.TEXT_NODE) continue;
-        if (reply && !drawn.has(node) && !/^(⚠️ |\(|The right one)/.test(node.data)) continue;
+        if (reply && !drawn.has(node) && !/^(⚠️ |\()/.test(node.data)) continue;
         redraw(node, node.data, (text) => (node.data = text));
       }
     }
     for (const element of within(root, SAID_AS_NAME)) {
-      redraw(element, element.ariaLabel, (text) => (element.ariaLabel = text));
+      const name = element.getAttribute("aria-label");
+      redraw(element, name, (text) => element.setAttribute("aria-label", text));
     }
   }
 
@@ -161,6 +163,11 @@
     try {
       const core = await import(loaded.find((name) => /\/core-[\w-]+\.js$/.test(name)));
       core.changeLocale(TAGS[language]);
+      // The recorder reads its words only when it is made.
+      for (const name of ["record", "stop"]) {
+        const text = document.querySelector(`#mic .${name}-button`)?.lastChild;
+        if (text) text.data = words(RECORDER[name]);
+      }
     } catch {
       location.reload();
     }
