@@ -17,7 +17,7 @@
     "#compared :is(h3, p, i, small)",
     "[data-testid='toast-text'], .toast-title",
     "#talk-words",
-    "#insight p, #insight h3, #insight div > p > button",
+    "#insight p, #insight h3, #insight .insight-correct",
     "#insight .legend span, #insight .insight-words span",
   ].join(",");
   const SAID_AS_NAME = "#insight [aria-label]";
