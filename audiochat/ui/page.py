@@ -201,7 +201,7 @@ def _chat() -> gr.Chatbot:
         height="min(44vh, 520px)",
         buttons=["copy"],
         editable="user",
-        placeholder=words.filled(texts.PLACEHOLDER),
+        placeholder=texts.PLACEHOLDER.format(welcome=words.label("welcome")),
         allow_tags=False,
         latex_delimiters=[],
         feedback_options=None,

@@ -18,12 +18,7 @@ STARTING = """
 <div class="state loading" role="status"><span class="dot"></span><span>Starting …</span></div>
 """
 
-PLACEHOLDER = """
-<div id="welcome">
-  <strong data-words="welcome.title"></strong>
-  <p data-words-html="welcome.body"></p>
-</div>
-"""
+PLACEHOLDER = '<div id="welcome">{welcome}</div>'
 
 VOICE_BAR = """
 <div id="voice-bar">
