@@ -1,6 +1,6 @@
 // The page's own words in the visitor's language. An element names its words by `data-words` (or
 // `data-words-html`, `data-words-label`); what the server says in English is known by its words.
-// Runs before the other scripts, and before Gradio chooses the language of its own words.
+// Runs before the other scripts of the page.
 (() => {
   const DICTIONARIES = JSON.parse(document.getElementById("dictionaries").textContent);
   const TAGS = { en: "en", zh: "zh-CN", es: "es" };
@@ -150,26 +150,28 @@
   });
 
   function begin() {
-    document.documentElement.lang = TAGS[language];
     observer.disconnect();
     if (language === "en") return;
     observer.observe(document, { childList: true, subtree: true, characterData: true });
   }
 
-  // Gradio's own words, and those of its components, follow without losing the conversation where
-  // its module is found; else by loading the page anew.
-  async function tellGradio() {
+  // Gradio's own words, and those of its components, follow without the page being loaded anew,
+  // which would lose the conversation; `otherwise` is done where its module is not found.
+  async function tellGradio(otherwise) {
     const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
     try {
       const core = await import(loaded.find((name) => /\/core-[\w-]+\.js$/.test(name)));
       core.changeLocale(TAGS[language]);
-      // The recorder reads its words only when it is made.
-      for (const name of ["record", "stop"]) {
-        const text = document.querySelector(`#mic .${name}-button`)?.lastChild;
-        if (text) text.data = words(RECORDER[name]);
-      }
-    } catch {
-      location.reload();
+    } catch (error) {
+      console.warn("Gradio's own words keep their language", error);
+      otherwise();
+    }
+    document.documentElement.lang = TAGS[language];
+    // The recorder reads its words only when it is made.
+    for (const name of ["record", "stop"]) {
+      const nodes = document.querySelector(`#mic .${name}-button`)?.childNodes ?? [];
+      const text = [...nodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+      if (text) text.data = words(RECORDER[name]);
     }
   }
 
@@ -179,11 +181,9 @@
     begin();
     draw(document);
     drawSaid(document);
-    tellGradio();
+    tellGradio(() => location.reload());
   }
 
-  // Where Gradio looks for the language when it starts.
-  Object.defineProperty(navigator, "language", { get: () => TAGS[language], configurable: true });
   begin();
   window.audiochat = { words: Object.assign(words, { put, quote, draw }) };
 
@@ -195,5 +195,7 @@
     if (!select) return;
     clearInterval(mounted);
     select.value = language;
+    // Gradio has chosen by itself, among more languages and before this script ran.
+    if (document.documentElement.lang !== TAGS[language]) tellGradio(() => {});
   }, 100);
 })();

@@ -19,8 +19,9 @@ LANGUAGES = {"en": "English", "zh": "中文", "es": "Español"}
 LABEL = "label."
 """Keys of the components' words.
 
-Gradio translates a mark in a label, placeholder, button, accordion and the name of a choice; it
-does not in the name of a browser tab and in the title of a toast.
+Gradio translates a mark in a label, placeholder, button, accordion, and in the name of a choice.
+English stay: the names that Gradio itself gives to parts for screen readers ("Play", "number input
+for ..."), the names of models and voices, and the words of the example clips, which are recorded.
 """
 
 SAID = "said."

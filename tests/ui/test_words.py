@@ -206,6 +206,7 @@ def test_what_a_person_edits_is_what_the_server_wrote(stage, visit) -> None:
 def test_a_language_without_a_dictionary_gets_english_alone(stage, visit) -> None:
     page = visit(stage.address, locale="de-DE")
     open_all(page)
+    page.wait_for_selector("html[lang=en]")
     assert_in(page, "en")
 
 
