@@ -9,7 +9,7 @@ import gradio as gr
 
 from audiochat.audio import RECORDING_LIMITS
 from audiochat.backends.base import Backend, Progress
-from audiochat.ui import texts
+from audiochat.ui import texts, words
 from audiochat.ui.answering import Answering, OnGpu
 from audiochat.ui.api import add_chat_endpoint
 from audiochat.ui.events import MODEL_QUEUE, Events
@@ -23,7 +23,7 @@ from audiochat.ui.state_line import connect_state_line
 from audiochat.voices.base import Voice
 
 CLEAN_EVERY_S, KEEP_SOUNDS_S = 600, 7_200
-"""The page says so: change `texts.ABOUT` too."""
+"""The page says so: change "about.kept" in `words/` too."""
 
 MAX_WAITING = 16
 """Turns in line for the model; over it a visitor is told to come back."""
@@ -31,6 +31,7 @@ MAX_WAITING = 16
 HERE = Path(__file__).parent
 STYLES = ("style.css", "hands_free.css", "insight.css")
 SCRIPTS = (
+    "words.js",
     "player.js",
     "microphone.js",
     "hands_free.js",
@@ -38,7 +39,7 @@ SCRIPTS = (
     "page.js",
     "insight.js",
 )
-"""In this order: the later ones use the player."""
+"""In this order: the later ones use the words and the player."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def launch_settings() -> dict[str, Any]:
             block_border_width="1px",
         ),
         "head": _head(),
+        "i18n": words.translations(),
         "max_file_size": RECORDING_LIMITS.max_bytes,
         "run_history": False,
         "enable_monitoring": False,
@@ -128,4 +130,5 @@ def _head() -> str:
     """The style and the scripts, inlined: Gradio rewrites the selectors of `css`."""
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return f"<style>{style}</style>" + "".join(f"<script>{script}</script>" for script in scripts)
+    inlined = "".join(f"<script>{script}</script>" for script in scripts)
+    return f"<style>{style}</style>{words.inlined()}{inlined}"

@@ -7,13 +7,13 @@
   const KEPT_S = 25; // sound kept while the connection is lost
   const KEY = "audiochat.handsFree";
   const WORDS = {
-    off: "Hands-free is off",
-    opening: "Opening the microphone …",
-    listening: "Listening: just speak",
-    hearing: "Hearing you …",
-    thinking: "Thinking …",
-    speaking: "Speaking",
-    lost: "The connection is lost: trying again. What you say is kept.",
+    off: "talk.off",
+    opening: "talk.opening",
+    listening: "talk.listening",
+    hearing: "talk.hearing",
+    thinking: "talk.thinking",
+    speaking: "talk.speaking",
+    lost: "talk.lost",
   };
   const CAPTURE = `
     registerProcessor("capture", class extends AudioWorkletProcessor {
@@ -42,7 +42,7 @@
     log: [],
   };
   window.audiochat.talk = talk;
-  const player = window.audiochat.player;
+  const { player, words } = window.audiochat;
   const $ = (id) => document.getElementById(id);
 
   const settings = () => ({
@@ -64,12 +64,12 @@
     talk.state = state;
     note(state);
     document.body.dataset.talk = state;
-    const words = $("talk-words");
-    if (words) words.textContent = WORDS[state];
+    const line = $("talk-words");
+    if (line) words.put(line, WORDS[state]);
     const button = $("talk-switch");
     if (button) {
       button.setAttribute("aria-pressed", state !== "off");
-      button.textContent = state === "off" ? "Talk hands-free" : "End hands-free";
+      words.put(button, state === "off" ? "talk.begin" : "talk.end");
     }
   }
 
@@ -176,7 +176,7 @@
     if (!talk.context) return;
     if (answer.trouble) {
       end();
-      $("talk-words").textContent = answer.trouble;
+      words.quote($("talk-words"), answer.trouble);
       return;
     }
     if (answer.began && wasReplying) {
@@ -213,7 +213,7 @@
     showSilence();
   });
   const showSilence = () => {
-    $("end-silence-shown").textContent = `${(+$("end-silence").value).toFixed(1)} s`;
+    words.put($("end-silence-shown"), "unit.seconds", { n: (+$("end-silence").value).toFixed(1) });
   };
   const mounted = setInterval(() => {
     if (!$("talk-switch")) return;

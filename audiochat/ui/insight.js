@@ -3,6 +3,8 @@
 (() => {
   const insight = { ask: null, asked: 0, index: 0, take };
   window.audiochat.insight = insight;
+  const { words } = window.audiochat;
+  const EDIT = ["Edit", "编辑", "Editar"]; // as Gradio names its pencil
   let dialog = null;
   let row = null;
 
@@ -19,7 +21,7 @@
       const added = document.createElement("button");
       added.type = "button";
       added.className = "what-heard";
-      added.textContent = "What it heard";
+      words.put(added, "insight.title");
       added.setAttribute("aria-haspopup", "dialog");
       added.addEventListener("click", () => open(bubble));
       place.append(added);
@@ -32,7 +34,8 @@
     // User and assistant alternate, the user first: every second message of the view is a user's.
     insight.index = 2 * userRows().indexOf(bubble);
     insight.asked += 1;
-    body().innerHTML = '<p role="status">Looking …</p>';
+    body().innerHTML = '<p role="status" data-words="insight.looking"></p>';
+    words.draw(body());
     dialog.showModal();
     insight.ask?.({ asked: insight.asked, index: insight.index, part: null });
   }
@@ -79,8 +82,9 @@
     made.id = "insight";
     made.setAttribute("aria-labelledby", "insight-title");
     made.innerHTML =
-      '<header><h2 id="insight-title">What it heard</h2>' +
-      '<button type="button" class="insight-close" aria-label="Close">✕</button></header><div></div>';
+      '<header><h2 id="insight-title" data-words="insight.title"></h2><button type="button" ' +
+      'class="insight-close" data-words-label="insight.close">✕</button></header><div></div>';
+    words.draw(made);
     made.addEventListener("click", pressed);
     made.addEventListener("close", () => (body().innerHTML = ""));
     (document.querySelector(".gradio-container") || document.body).append(made);
@@ -107,7 +111,8 @@
       box.scrollIntoView({ block: "center" });
       return box.focus();
     }
-    row.nextElementSibling?.querySelector("button[aria-label='Edit']")?.click();
+    const buttons = [...(row.nextElementSibling?.querySelectorAll("button") ?? [])];
+    buttons.find((button) => EDIT.includes(button.ariaLabel))?.click();
   }
 
   const body = () => dialog.lastElementChild;

@@ -1,17 +1,13 @@
 // Says in plain words why the browser gives no microphone, and lets a visitor try it out.
 (() => {
-  const WAY_OUT = "You can still upload a recording or type.";
+  const { put } = window.audiochat.words;
+  const WAY_OUT = { way_out: "@mic.way_out" };
   const REASONS = {
-    insecure:
-      "The browser gives the microphone only to pages opened over https or on localhost, and this " +
-      "page is neither. Open it as https, or through `ssh -L`, or have it started with --share or " +
-      "with --ssl-certfile and --ssl-keyfile. " + WAY_OUT,
-    refused:
-      "The microphone was refused for this page. Allow it in the browser (the icon beside the " +
-      "address), then reload. " + WAY_OUT,
-    missing: "The browser finds no microphone. Plug one in or switch it on, then reload. " + WAY_OUT,
-    busy: "The microphone is in use by another program. Close that, then try again. " + WAY_OUT,
-    unsupported: "This browser cannot record. " + WAY_OUT,
+    insecure: "mic.insecure",
+    refused: "mic.refused",
+    missing: "mic.missing",
+    busy: "mic.busy",
+    unsupported: "mic.unsupported",
   };
   const BY_ERROR = {
     NotAllowedError: "refused",
@@ -25,7 +21,7 @@
   function tell(reason) {
     const place = document.getElementById("mic-trouble");
     if (!place) return;
-    place.textContent = REASONS[reason] || "";
+    if (reason) put(place, REASONS[reason], WAY_OUT);
     place.hidden = !reason;
     document.body.classList.toggle("no-mic", ["insecure", "unsupported"].includes(reason));
   }
@@ -68,11 +64,11 @@
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: true });
     } catch (error) {
-      result.textContent = REASONS[BY_ERROR[error.name] || "unsupported"];
+      put(result, REASONS[BY_ERROR[error.name] || "unsupported"], WAY_OUT);
       return;
     }
     button.disabled = true;
-    result.textContent = "Speak now …";
+    put(result, "mic.speak_now");
     const loudest = meter(stream);
     const recorder = new MediaRecorder(stream);
     const pieces = [];
@@ -82,7 +78,7 @@
       if (sound.src) URL.revokeObjectURL(sound.src);
       sound.src = URL.createObjectURL(new Blob(pieces, { type: recorder.mimeType }));
       sound.hidden = false;
-      result.textContent = verdict(loudest());
+      put(result, verdict(loudest()));
       button.disabled = false;
     };
     recorder.start();
@@ -113,9 +109,9 @@
   }
 
   function verdict(level) {
-    if (level < -60) return "Nothing was heard: is the right microphone chosen, and not muted?";
-    if (level < -35) return "Very quiet: come closer, or raise the level of the microphone.";
-    return "The microphone works. Listen to it:";
+    if (level < -60) return "mic.silent";
+    if (level < -35) return "mic.quiet";
+    return "mic.works";
   }
 
   document.addEventListener("click", (event) => {

@@ -82,12 +82,13 @@
   };
 
   // Gradio's small players are all called "Audio": name each by what is said in it.
+  const said = window.audiochat.words;
   function namePlayers() {
     for (const player of document.querySelectorAll("#chat .minimal-audio-player")) {
       const bubble = player.closest(".message-row");
       const mine = bubble?.classList.contains("user-row");
       const words = bubble?.querySelector(".message-content p:not(:has(small))")?.textContent ?? "";
-      const name = `${mine ? "Your recording" : "Spoken reply"}: ${words}`;
+      const name = `${said(mine ? "player.question" : "player.reply")}: ${words}`;
       if (player.getAttribute("aria-label") !== name) player.setAttribute("aria-label", name);
     }
   }

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from audiochat import prompts
-from audiochat.ui import texts
+from audiochat.ui import texts, words
 from audiochat.ui.saving import lay_out_saving
 from audiochat.ui.session import Session
 from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
@@ -16,15 +16,15 @@ from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
 ANSWER_IT = ""
 """No task: a spoken turn is its own request."""
 TASKS = (
-    ("Answer it", ANSWER_IT),
-    ("Write it down", prompts.TRANSCRIBE),
-    ("Summarise it (needs a bigger model)", prompts.SUMMARISE),
+    ("task_answer", ANSWER_IT),
+    ("task_write", prompts.TRANSCRIBE),
+    ("task_summarise", prompts.SUMMARISE),
     *(
-        (f"Translate into {language} (needs a bigger model)", prompts.translate(language))
+        (f"task_{language.lower()}", prompts.translate(language))
         for language in ("French", "German", "Spanish")
     ),
 )
-"""What can be done with a recording, as shown and as asked."""
+"""What can be done with a recording: the key of its label, and what is asked."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +80,24 @@ class Page:
 def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], Any]) -> Page:
     """Place every component in the open Blocks; `listen` is given the open microphone's sound."""
     with gr.Row(elem_id="top"):
-        gr.HTML(texts.HEADER, elem_id="header")
+        gr.HTML(words.filled(texts.HEADER), elem_id="header")
         state_line = gr.HTML(texts.STARTING, elem_id="state-line")
-        load_again = gr.Button("Try again", size="sm", visible=False, elem_id="load-again")
+        load_again = gr.Button(
+            words.label("load_again"), size="sm", visible=False, elem_id="load-again"
+        )
     placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
-    gr.HTML(texts.VOICE_BAR)
+    gr.HTML(words.filled(texts.VOICE_BAR))
     placed |= _comparison() | _actions() | _correction()
     gr.HTML(texts.MICROPHONE_TROUBLE)
     placed |= _asking(models)
     placed["examples"] = _examples(examples)
     placed["panel"] = lay_out_settings(models)
     placed |= lay_out_saving()
-    with gr.Accordion("Microphone test", open=False, elem_id="mic-test-panel"):
-        gr.HTML(texts.MICROPHONE_TEST)
-    with gr.Accordion("What this is, and where recordings go", open=True, elem_id="about"):
-        gr.Markdown(texts.ABOUT)
-    gr.HTML(texts.KEYS)
+    with gr.Accordion(words.label("mic_test"), open=False, elem_id="mic-test-panel"):
+        gr.HTML(words.filled(texts.MICROPHONE_TEST))
+    with gr.Accordion(words.label("about"), open=True, elem_id="about"):
+        gr.HTML(words.filled(texts.ABOUT), elem_classes="prose")
+    gr.HTML(words.filled(texts.KEYS.format(languages=_languages())))
     return Page(
         session=gr.State(Session()),
         ticket=gr.State(0),
@@ -112,28 +114,33 @@ def _actions() -> dict[str, gr.Button]:
     with gr.Row(elem_id="actions"):
         return {
             "stop": gr.Button(
-                "■ Stop", variant="stop", interactive=False, size="sm", min_width=60, elem_id="stop"
+                words.label("stop"),
+                variant="stop",
+                interactive=False,
+                size="sm",
+                min_width=60,
+                elem_id="stop",
             ),
-            "retry": gr.Button("↻ Retry", size="sm", min_width=60, elem_id="retry"),
-            "undo": gr.Button("↶ Undo", size="sm", min_width=60, elem_id="undo"),
-            "clear": gr.Button("✕ Clear", size="sm", min_width=60, elem_id="clear"),
+            "retry": gr.Button(words.label("retry"), size="sm", min_width=60, elem_id="retry"),
+            "undo": gr.Button(words.label("undo"), size="sm", min_width=60, elem_id="undo"),
+            "clear": gr.Button(words.label("clear"), size="sm", min_width=60, elem_id="clear"),
         }
 
 
 def _correction() -> dict[str, Any]:
     """Where the words that were heard are put right; shown after a spoken turn."""
     with gr.Row(visible=False, elem_id="correction") as row:
-        words = gr.Textbox(
-            label="Not what you said? Correct the words",
+        heard = gr.Textbox(
+            label=words.label("correct_words"),
             lines=1,
             max_lines=4,
             scale=5,
             elem_id="words",
         )
         correct = gr.Button(
-            "Ask again", variant="primary", scale=1, min_width=120, elem_id="correct"
+            words.label("ask_again"), variant="primary", scale=1, min_width=120, elem_id="correct"
         )
-    return {"correction": row, "words": words, "correct": correct}
+    return {"correction": row, "words": heard, "correct": correct}
 
 
 def _comparison() -> dict[str, Any]:
@@ -141,7 +148,7 @@ def _comparison() -> dict[str, Any]:
     return {
         "compared": gr.HTML("", visible=False, elem_id="compared"),
         "swap": gr.Button(
-            "Go on with the right one", size="sm", visible=False, min_width=200, elem_id="swap"
+            words.label("swap"), size="sm", visible=False, min_width=200, elem_id="swap"
         ),
     }
 
@@ -151,16 +158,16 @@ def _asking(models: list[str]) -> dict[str, Any]:
     mic = gr.Audio(
         sources=["microphone"],
         type="filepath",
-        label="Record your question",
+        label=words.label("record"),
         show_label=False,
         elem_id="mic",
         waveform_options=gr.WaveformOptions(show_recording_waveform=True),
     )
-    gr.HTML(texts.HANDS_FREE)
+    gr.HTML(words.filled(texts.HANDS_FREE))
     with gr.Row(elem_id="typing", equal_height=True):
         box = gr.Textbox(
-            placeholder="or type here, and press Enter",
-            label="Type your question",
+            placeholder=words.label("type_hint"),
+            label=words.label("type"),
             show_label=False,
             submit_btn=True,
             lines=1,
@@ -169,7 +176,7 @@ def _asking(models: list[str]) -> dict[str, Any]:
             elem_id="box",
         )
         upload = gr.UploadButton(
-            "⬆ Upload audio",
+            words.label("upload"),
             file_types=["audio"],
             scale=1,
             min_width=160,
@@ -177,23 +184,29 @@ def _asking(models: list[str]) -> dict[str, Any]:
         )
     with gr.Row():
         task = gr.Dropdown(
-            list(TASKS), value=ANSWER_IT, label="What to do with a recording", elem_id="task"
+            [(words.label(key), task) for key, task in TASKS],
+            value=ANSWER_IT,
+            label=words.label("task"),
+            elem_id="task",
         )
         rival = gr.Dropdown(
-            [("nothing", ""), *models], value="", label="Compare the reply with", elem_id="rival"
+            [(words.label("rival_none"), ""), *models],
+            value="",
+            label=words.label("rival"),
+            elem_id="rival",
         )
     return {"mic": mic, "box": box, "upload": upload, "task": task, "rival": rival}
 
 
 def _chat() -> gr.Chatbot:
     return gr.Chatbot(
-        label="Conversation",
+        label=words.label("conversation"),
         show_label=False,
         elem_id="chat",
         height="min(44vh, 520px)",
         buttons=["copy"],
         editable="user",
-        placeholder=texts.PLACEHOLDER,
+        placeholder=texts.PLACEHOLDER.format(welcome=words.label("welcome")),
         allow_tags=False,
         latex_delimiters=[],
         feedback_options=None,
@@ -205,13 +218,17 @@ def _examples(examples: list[Example]) -> list[gr.Button]:
     if not examples:
         return []
     with gr.Row(elem_id="examples"):
-        gr.HTML(
-            "<span>Hear how it goes, with a recorded question:</span>", elem_id="examples-label"
-        )
+        gr.HTML(words.filled(texts.EXAMPLES), elem_id="examples-label")
         return [
             gr.Button(f"▶ {example.words}", size="sm", min_width=120, elem_classes="example")
             for example in examples
         ]
+
+
+def _languages() -> str:
+    """The languages to choose from, each in its own words."""
+    names = words.LANGUAGES.items()
+    return "".join(f'<option value="{key}" lang="{key}">{name}</option>' for key, name in names)
 
 
 def _speech() -> gr.HTML:

@@ -182,7 +182,7 @@
     showVolume();
   }, 100);
 
-  window.audiochat = { player };
+  window.audiochat.player = player;
   for (const gesture of ["pointerdown", "touchend", "keydown"]) {
     document.addEventListener(gesture, () => player.unlock(), { capture: true, passive: true });
   }

@@ -16,6 +16,7 @@ from audiochat.recording.folder import ZIP_NAME, make_folder, write
 from audiochat.recording.reading import read
 from audiochat.recording.video import VIDEO_NAME, write_video
 from audiochat.recording.web_page import PAGE_NAME
+from audiochat.ui import words
 from audiochat.ui.session import Session
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 def lay_out_saving() -> dict[str, Any]:
     """Place the buttons and the list of files in the open Blocks."""
-    with gr.Accordion("Save this conversation, or open a saved one", open=False, elem_id="saving"):
+    with gr.Accordion(words.label("saving"), open=False, elem_id="saving"):
         with gr.Row():
-            save = gr.Button("⬇ Save", size="sm", min_width=120, elem_id="save")
+            save = gr.Button(words.label("save"), size="sm", min_width=120, elem_id="save")
             load = gr.UploadButton(
-                "⬆ Open", size="sm", min_width=120, file_types=[".zip"], elem_id="open"
+                words.label("open"), size="sm", min_width=120, file_types=[".zip"], elem_id="open"
             )
         saved = gr.File(
-            label="The conversation: a page that replays it, all files as a zip, a video",
+            label=words.label("saved"),
             file_count="multiple",
             visible=False,
             interactive=False,

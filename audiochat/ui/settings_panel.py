@@ -8,6 +8,7 @@ import gradio as gr
 
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT, PRESETS
 from audiochat.sampling import MAX_SEED, Sampling
+from audiochat.ui import texts, words
 from audiochat.ui.answering import Settings
 from audiochat.voices.base import FACTOR_RANGE, VoiceStyle
 
@@ -20,6 +21,15 @@ LONGEST_PROMPT = 4_000
 
 STORAGE_KEY = "audiochat.settings"
 _OWN_WORDS = "own words"
+PRESET_KEYS = {
+    "Short and factual": "preset_factual",
+    "Friendly companion": "preset_friendly",
+    "English teacher": "preset_teacher",
+    "Storyteller": "preset_storyteller",
+    "Plain assistant": "preset_plain",
+    _OWN_WORDS: "preset_own",
+}
+"""The label of each preset, and of a prompt that is none of them."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +94,25 @@ def lay_out_settings(models: list[str]) -> Panel:
     """Place the panel in the open Blocks."""
     default = Sampling()
     low, high = FACTOR_RANGE
-    with gr.Accordion("Settings", open=False, elem_id="settings"):
+    with gr.Accordion(words.label("settings"), open=False, elem_id="settings"):
         with gr.Row():
-            model = gr.Dropdown(models, value=models[0], label="Model")
+            model = gr.Dropdown(models, value=models[0], label=words.label("model"))
             voice = gr.Dropdown(
-                [("Default", ""), ("Off", VOICE_OFF)], value="", label="Voice of the reply"
+                [(words.label("voice_default"), ""), (words.label("voice_off"), VOICE_OFF)],
+                value="",
+                label=words.label("voice"),
             )
         with gr.Row(equal_height=True):
-            speed = gr.Slider(low, high, 1.0, step=0.05, label="Speed of the voice")
-            pitch = gr.Slider(low, high, 1.0, step=0.05, label="Pitch of the voice")
-            preview = gr.Button("Hear the voice", size="sm", min_width=120, elem_id="preview")
+            speed = gr.Slider(low, high, 1.0, step=0.05, label=words.label("speed"))
+            pitch = gr.Slider(low, high, 1.0, step=0.05, label=words.label("pitch"))
+            preview = gr.Button(words.label("preview"), size="sm", min_width=120, elem_id="preview")
         preset = gr.Dropdown(
-            [*PRESETS, _OWN_WORDS], value=next(iter(PRESETS)), label="Who it should be"
+            [(words.label(key), name) for name, key in PRESET_KEYS.items()],
+            value=next(iter(PRESETS)),
+            label=words.label("preset"),
         )
         system_prompt = gr.Textbox(
-            DEFAULT_SYSTEM_PROMPT, label="System prompt: what the model is told first", lines=2
+            DEFAULT_SYSTEM_PROMPT, label=words.label("system_prompt"), lines=2
         )
         with gr.Row():
             temperature = gr.Slider(
@@ -106,24 +120,28 @@ def lay_out_settings(models: list[str]) -> Panel:
                 2.0,
                 default.temperature,
                 step=0.05,
-                label="Temperature (0: always the likeliest)",
+                label=words.label("temperature"),
             )
-            top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label="Top-p")
+            top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label=words.label("top_p"))
             repetition_penalty = gr.Slider(
-                1.0, 2.0, default.repetition_penalty, step=0.05, label="Repetition penalty"
+                1.0,
+                2.0,
+                default.repetition_penalty,
+                step=0.05,
+                label=words.label("repetition_penalty"),
             )
         with gr.Row():
             seed = gr.Number(
                 ANY_SEED,
-                label=f"Seed ({ANY_SEED}: another each time)",
+                label=words.label("seed"),
                 precision=0,
                 minimum=ANY_SEED,
                 maximum=MAX_SEED,
             )
             max_new_tokens = gr.Slider(
-                16, 1024, default.max_new_tokens, step=16, label="Longest reply, in tokens"
+                16, 1024, default.max_new_tokens, step=16, label=words.label("max_new_tokens")
             )
-        gr.HTML('<p class="aside">Kept in this browser; the sound never is.</p>')
+        gr.HTML(words.filled(texts.SETTINGS_ASIDE))
     return Panel(
         Controls(
             model,

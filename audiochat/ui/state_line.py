@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from audiochat.backends.base import Backend
+from audiochat.ui import words
 from audiochat.ui.answering import Answering
 from audiochat.ui.model_loading import Loading
 from audiochat.ui.page import Page
@@ -21,7 +22,7 @@ def state_line(
     answering: Answering, model: str, stage: str = "", fraction: float | None = None
 ) -> str:
     """Draw the line: the stage of a turn, or the state of the model."""
-    return _drawn("busy", f"{stage} …", fraction) if stage else _of(answering.models.get(model))
+    return drawn("busy", f"{stage} …", fraction) if stage else _of(answering.models.get(model))
 
 
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
@@ -58,10 +59,10 @@ def watch(
 
 def _of(loading: Loading[Backend]) -> str:
     if not loading.finished:
-        return _drawn("loading", loading.sentence, loading.fraction)
+        return drawn("loading", loading.sentence, loading.fraction)
     if loading.error is not None:
-        return _drawn("failed", str(loading.error))
-    return _drawn("ready", f"Ready: {loading.result().label}")
+        return drawn("failed", str(loading.error))
+    return drawn("ready", f"Ready: {loading.result().label}")
 
 
 def _voices(answering: Answering) -> gr.Dropdown:
@@ -69,15 +70,16 @@ def _voices(answering: Answering) -> gr.Dropdown:
     voice = answering.voice.value
     if answering.voice.error is not None:
         gr.Warning(f"{answering.voice.error} Replies are shown as text.")
+    off = (words.label("voice_off"), VOICE_OFF)
     if voice is None:
-        return gr.Dropdown([("Default: off", ""), ("Off", VOICE_OFF)])
+        return gr.Dropdown([(words.label("voice_default_off"), ""), off])
     names = voice.voices()
-    default = f"Default: {voice_label(names[0])}" if names else "Default"
+    default = words.label("voice_default") + (f": {voice_label(names[0])}" if names else "")
     named = [(voice_label(name), name) for name in names]
-    return gr.Dropdown([(default, ""), *named, ("Off", VOICE_OFF)])
+    return gr.Dropdown([(default, ""), *named, off])
 
 
-def _drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
+def drawn(kind: str, sentence: str, fraction: float | None = None) -> str:
     """One line with a dot of colour; with a bar where the fraction is known."""
     bar = ""
     if fraction is not None:

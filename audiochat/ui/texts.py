@@ -1,4 +1,4 @@
-"""The sentences of the page that do not change while it runs."""
+"""The page's own HTML; its sentences are named by their keys in `words`, which fills them in."""
 
 TITLE = "audiochat"
 
@@ -10,7 +10,7 @@ HEADER = """
       <path d="M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4"/>
     </svg>
   </div>
-  <div><h1>audiochat</h1><p>Ask a question aloud. Read the answer, and hear it.</p></div>
+  <div><h1>audiochat</h1><p data-words="header.line"></p></div>
 </header>
 """
 
@@ -18,29 +18,27 @@ STARTING = """
 <div class="state loading" role="status"><span class="dot"></span><span>Starting …</span></div>
 """
 
-PLACEHOLDER = """
-<div id="welcome">
-  <strong>Say something</strong>
-  <p>Press <b>Record</b>, ask a short question in English, press <b>Stop</b>. The answer follows by
-  itself. No microphone? Type, upload a recording, or try an example below.</p>
-</div>
-"""
+PLACEHOLDER = '<div id="welcome">{welcome}</div>'
 
 VOICE_BAR = """
 <div id="voice-bar">
-  <button type="button" id="mute" aria-pressed="false" aria-label="Mute the voice">🔊</button>
+  <button type="button" id="mute" aria-pressed="false" data-words-label="voice.mute">🔊</button>
   <input type="range" id="volume" min="0" max="1" step="0.05" value="1"
-    aria-label="Volume of the voice">
+    data-words-label="voice.volume">
   <p id="captions" aria-hidden="true"></p>
 </div>
 """
 
 KEYS = """
-<p id="keys"><kbd>R</kbd> record and stop recording · hold
-<select id="hold-key" aria-label="Key to hold while talking">
-  <option>V</option><option>B</option><option>T</option><option>X</option><option>none</option>
-</select> and talk, let go to send · <kbd>Esc</kbd> stop the answer
-<label><input type="checkbox" id="keys-on" checked> keys on</label></p>
+<p id="keys"><kbd>R</kbd> <span data-words="keys.record"></span> ·
+<span data-words="keys.hold"></span>
+<select id="hold-key" data-words-label="keys.key">
+  <option>V</option><option>B</option><option>T</option><option>X</option>
+  <option value="none" data-words="keys.none"></option>
+</select> <span data-words="keys.talk"></span> · <kbd>Esc</kbd> <span data-words="keys.stop"></span>
+<label><input type="checkbox" id="keys-on" checked> <span data-words="keys.on"></span></label></p>
+<p id="language-line"><span aria-hidden="true">🌐</span>
+<select id="language" data-words-label="language.label">{languages}</select></p>
 """
 
 MICROPHONE_TROUBLE = '<div id="mic-trouble" role="alert" hidden></div>'
@@ -50,40 +48,39 @@ HANDS_FREE = """
   <div id="talk-orb" aria-hidden="true"></div>
   <div id="talk-row">
     <p id="talk-words" role="status" aria-live="polite"></p>
-    <button type="button" id="talk-switch" aria-pressed="false">Talk hands-free</button>
+    <button type="button" id="talk-switch" aria-pressed="false" data-words="talk.begin"></button>
   </div>
   <details>
-    <summary>How hands-free listens</summary>
-    <label>My turn ends after a silence of
+    <summary data-words="talk.how"></summary>
+    <label><span data-words="talk.silence"></span>
       <input type="range" id="end-silence" min="0.4" max="2.5" step="0.1" value="0.8">
       <span id="end-silence-shown">0.8 s</span></label>
-    <label><input type="checkbox" id="barge-in"> Speaking up stops the reply
-      (use headphones: a loudspeaker may stop itself)</label>
+    <label><input type="checkbox" id="barge-in"> <span data-words="talk.barge_in"></span></label>
   </details>
 </div>
 """
 
 MICROPHONE_TEST = """
 <div id="mic-test">
-  <p>Speak for three seconds, watch the level, then hear yourself. The sound stays in this
-  browser.</p>
-  <button type="button" id="mic-test-start" class="lg secondary">Start the test</button>
-  <div id="mic-test-meter" role="meter" aria-label="Microphone level" aria-valuemin="0"
+  <p data-words="mic.test"></p>
+  <button type="button" id="mic-test-start" class="lg secondary"
+    data-words="mic.test_start"></button>
+  <div id="mic-test-meter" role="meter" data-words-label="mic.test_level" aria-valuemin="0"
     aria-valuemax="100" aria-valuenow="0"><div></div></div>
   <p id="mic-test-result" role="status" aria-live="polite"></p>
-  <audio id="mic-test-sound" controls hidden aria-label="Your test recording"></audio>
+  <audio id="mic-test-sound" controls hidden data-words-label="mic.test_sound"></audio>
 </div>
 """
 
+EXAMPLES = '<span data-words="examples.label"></span>'
+
+SETTINGS_ASIDE = '<p class="aside" data-words="settings.kept"></p>'
+
 ABOUT = """
-* **English only**, and best in a quiet room: one speaker, one short question at a time.
-* **Recordings up to 10 minutes** can be uploaded; choose what is to be done with them below the
-  text box. Long ones are heard and answered part by part; **Stop** works between parts.
-* The built-in model is **a small demonstration** (135 million parameters): it chats and answers
-  easy questions, often wrongly. **Translating and summarising need a bigger model**:
-  `python app.py --model FOLDER` takes one that was trained for it.
-* **Where recordings are kept:** on the machine that runs this page, nowhere else. The page forgets
-  them when you clear the conversation, or an hour after you close it; the sound files behind the
-  players are deleted after two hours, and what the model keeps of the last 64 recordings to answer
-  faster goes as new ones come. All of it goes when the program stops.
+<ul>
+  <li data-words-html="about.english"></li>
+  <li data-words-html="about.long"></li>
+  <li data-words-html="about.model"></li>
+  <li data-words-html="about.kept"></li>
+</ul>
 """

@@ -3,6 +3,7 @@
 (() => {
   const SHOWN_AFTER_MS = 300;
   const plain = window.fetch.bind(window);
+  const { words } = window.audiochat;
 
   function bar() {
     let line = document.getElementById("uploading");
@@ -10,7 +11,10 @@
       line = document.createElement("p");
       line.id = "uploading";
       line.setAttribute("role", "status");
-      line.innerHTML = '<span>Uploading …</span> <progress max="1" aria-label="Upload"></progress>';
+      line.innerHTML =
+        '<span data-words="upload.uploading"></span> ' +
+        '<progress max="1" data-words-label="upload.bar"></progress>';
+      words.draw(line);
       document.getElementById("typing")?.after(line);
     }
     return line;
@@ -28,7 +32,7 @@
         const line = bar();
         const share = event.loaded / event.total;
         line.querySelector("progress").value = share;
-        line.querySelector("span").textContent = `Uploading … ${Math.round(100 * share)} %`;
+        words.put(line.querySelector("span"), "upload.share", { percent: Math.round(100 * share) });
       };
       request.onloadend = () => {
         document.getElementById("uploading")?.remove();
