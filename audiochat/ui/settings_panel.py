@@ -92,7 +92,6 @@ def settings_of(
 
 def lay_out_settings(models: list[str]) -> Panel:
     """Place the panel in the open Blocks."""
-    default = Sampling()
     low, high = FACTOR_RANGE
     with gr.Accordion(words.label("settings"), open=False, elem_id="settings"):
         with gr.Row():
@@ -114,50 +113,37 @@ def lay_out_settings(models: list[str]) -> Panel:
         system_prompt = gr.Textbox(
             DEFAULT_SYSTEM_PROMPT, label=words.label("system_prompt"), lines=2
         )
-        with gr.Row():
-            temperature = gr.Slider(
-                0.0,
-                2.0,
-                default.temperature,
-                step=0.05,
-                label=words.label("temperature"),
-            )
-            top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label=words.label("top_p"))
-            repetition_penalty = gr.Slider(
-                1.0,
-                2.0,
-                default.repetition_penalty,
-                step=0.05,
-                label=words.label("repetition_penalty"),
-            )
-        with gr.Row():
-            seed = gr.Number(
-                ANY_SEED,
-                label=words.label("seed"),
-                precision=0,
-                minimum=ANY_SEED,
-                maximum=MAX_SEED,
-            )
-            max_new_tokens = gr.Slider(
-                16, 1024, default.max_new_tokens, step=16, label=words.label("max_new_tokens")
-            )
+        drawing = _drawing()
         gr.HTML(words.filled(texts.SETTINGS_ASIDE))
-    return Panel(
-        Controls(
-            model,
-            system_prompt,
-            temperature,
-            top_p,
-            repetition_penalty,
-            seed,
-            max_new_tokens,
-            voice,
-            speed,
-            pitch,
-        ),
-        preset,
-        preview,
-    )
+    controls = Controls(model, system_prompt, voice=voice, speed=speed, pitch=pitch, **drawing)
+    return Panel(controls, preset, preview)
+
+
+def _drawing() -> dict[str, Any]:
+    """Place what says how the model draws its words."""
+    default = Sampling()
+    with gr.Row():
+        temperature = gr.Slider(
+            0.0, 2.0, default.temperature, step=0.05, label=words.label("temperature")
+        )
+        top_p = gr.Slider(0.05, 1.0, default.top_p, step=0.05, label=words.label("top_p"))
+        repetition_penalty = gr.Slider(
+            1.0, 2.0, default.repetition_penalty, step=0.05, label=words.label("repetition_penalty")
+        )
+    with gr.Row():
+        seed = gr.Number(
+            ANY_SEED, label=words.label("seed"), precision=0, minimum=ANY_SEED, maximum=MAX_SEED
+        )
+        max_new_tokens = gr.Slider(
+            16, 1024, default.max_new_tokens, step=16, label=words.label("max_new_tokens")
+        )
+    return {
+        "temperature": temperature,
+        "top_p": top_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+        "max_new_tokens": max_new_tokens,
+    }
 
 
 def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
