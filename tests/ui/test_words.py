@@ -95,7 +95,7 @@ def test_the_inlined_dictionaries_cannot_end_their_element() -> None:
 
 def open_all(page) -> None:
     page.wait_for_selector(".state.ready")
-    for panel in ("#settings", "#mic-test-panel"):
+    for panel in ("#settings", "#saving", "#mic-test-panel"):
         page.click(f"{panel} button, {panel} summary")
     page.evaluate("document.querySelector('#talk details').open = true")
     page.wait_for_selector("#preview", state="visible")
@@ -115,6 +115,7 @@ def assert_in(page, language: str) -> None:
         "correct_words",
         "ask_again",
         "swap",
+        "saved",
         "type_hint",
         "type",
         "record",
