@@ -3,10 +3,9 @@
 All buttons that want an answer lead to one run of the model, which a new event stops first.
 """
 
-import json
+import html
 import logging
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,10 +14,9 @@ from typing import Any
 
 import gradio as gr
 
-from audiochat.audio import RECORDING_LIMITS, decode, encode_wav
+from audiochat.audio import RECORDING_LIMITS, decode
 from audiochat.conversation import Message
 from audiochat.errors import AudioChatError, AudioError
-from audiochat.turn import Speech
 from audiochat.ui import render, saving
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.model_loading import UNEXPECTED
@@ -80,6 +78,10 @@ class Events:
             self._then(halted, change, inputs)
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
         self._then(noted, self.edit, [page.edited])
+        noted = page.correcting.click(
+            _note_correction, None, page.edited, cancels=[run], queue=False, **_QUIET
+        )
+        self._then(noted, self.correct_earlier, [page.edited])
         page.panel.preview.click(
             self.preview, controls, page.speech, concurrency_id="light", **_QUIET
         )
@@ -108,10 +110,12 @@ class Events:
     def edit(self, session: Session, edited: tuple[int, str]) -> Session:
         """Ask again with an earlier message edited in the view."""
         index, text = edited
-        message = session.shown[index] if index < len(session.shown) else None
-        if message is not None and len(message.parts) == 1 and message.audio_parts:
-            return session.correct(render.words_of(text), index)
-        return session.edit(index, render.words_of(text))
+        return session.edit(index, html.unescape(text).strip())
+
+    def correct_earlier(self, session: Session, corrected: tuple[int, str]) -> Session:
+        """Ask again with the words of an earlier recording put right."""
+        index, words = corrected
+        return session.correct(words, index)
 
     def preview(self, *controls: Any) -> str:
         """Say a sentence in the voice chosen; gives it to the page's player."""
@@ -120,7 +124,7 @@ class Events:
         except AudioChatError as error:
             gr.Warning(str(error))
             return ""
-        return "\n".join([str(time.time_ns()), _sound_line(speech)])
+        return "\n".join([str(time.time_ns()), render.sound_line(speech)])
 
     # The run of the model.
 
@@ -180,7 +184,7 @@ class Events:
                 self.answering, settings.model, step.stage, step.fraction
             )
             if step.speech is not None:
-                sound.append(_sound_line(step.speech))
+                sound.append(render.sound_line(step.speech))
                 update[page.speech] = "\n".join(sound)
             if not step.session.waiting:
                 update |= self._redrawn(step.session)
@@ -276,13 +280,12 @@ class Events:
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def _sound_line(speech: Speech) -> str:
-    """One spoken piece as the page's player takes it."""
-    return json.dumps([b64encode(encode_wav(speech.waveform)).decode(), speech.text])
-
-
 def _note_turn(data: gr.EventData) -> str:
     return str(data.visitor)
+
+
+def _note_correction(data: gr.EventData) -> tuple[int, str]:
+    return int(data.index), str(data.words)
 
 
 def _note_edit(data: gr.EditData) -> tuple[int, str]:

@@ -54,7 +54,8 @@ def panel(part: AudioPart, sound: str) -> str:
         '<div class="insight-alignment"><p class="quiet" role="status">Laying the sound beside '
         "the words …</p></div>",
     ]
-    return f'<section class="insight-part">{"".join(pieces)}</section>'
+    said = html.escape(part.words)
+    return f'<section class="insight-part" data-said="{said}">{"".join(pieces)}</section>'
 
 
 def trouble(sentence: str) -> str:

@@ -1,7 +1,7 @@
 // "What it heard": a button in each bubble with a recording, and the panel that it opens.
 // The server draws the panel when asked; an answer begins with the number of the question.
 (() => {
-  const insight = { ask: null, asked: 0, index: 0, take };
+  const insight = { ask: null, correct: null, asked: 0, index: 0, take };
   window.audiochat.insight = insight;
   const { words } = window.audiochat;
   const EDIT = ["Edit", "编辑", "Editar"]; // as Gradio names its pencil
@@ -14,6 +14,10 @@
     for (const bubble of userRows()) {
       const has = bubble.querySelector(".minimal-audio-player");
       const button = bubble.querySelector(".what-heard");
+      // Gradio's pencil fails on a message of several parts: its words are corrected in the panel.
+      for (const tool of bubble.nextElementSibling?.querySelectorAll("button") ?? []) {
+        if (EDIT.includes(tool.ariaLabel)) tool.hidden = !!has;
+      }
       if (button && !has) button.remove();
       if (button || !has) continue;
       const place = bubble.querySelector(".user.message");
@@ -95,24 +99,37 @@
     const hit = (selector) => event.target.closest(selector);
     const word = hit("button[data-from]");
     if (event.target === dialog || hit(".insight-close")) return dialog.close();
-    if (hit(".insight-correct")) return correct();
+    if (hit(".insight-correct")) return correct(hit(".insight-correct"));
     if (!word) return;
     const sound = word.closest(".insight-part").querySelector("audio");
     sound.currentTime = +word.dataset.from;
     sound.play().catch(() => {});
   }
 
-  // The page has its ways to edit: the box under the conversation for the newest turn, and the
-  // pencil of the bubble for the others.
-  function correct() {
-    dialog.close();
+  // The newest turn has its box under the conversation; the words of an older one are corrected
+  // here, and what came after it is asked no more.
+  function correct(button) {
     const box = document.querySelector("#words textarea, #words input");
     if (row === userRows().at(-1) && box?.offsetParent) {
+      dialog.close();
       box.scrollIntoView({ block: "center" });
       return box.focus();
     }
-    const buttons = [...(row.nextElementSibling?.querySelectorAll("button") ?? [])];
-    buttons.find((button) => EDIT.includes(button.ariaLabel))?.click();
+    const form = document.createElement("form");
+    form.className = "insight-form";
+    form.innerHTML =
+      '<input type="text" required data-words-label="insight.words">' +
+      '<button type="submit" data-words="insight.ask_again"></button>';
+    words.draw(form);
+    const field = form.querySelector("input");
+    field.value = button.closest(".insight-part").dataset.said;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      insight.correct?.({ index: insight.index, words: field.value });
+      dialog.close();
+    });
+    button.replaceWith(form);
+    field.focus();
   }
 
   const body = () => dialog.lastElementChild;

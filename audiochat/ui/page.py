@@ -67,6 +67,8 @@ class Page:
     speech: gr.HTML
     talk: gr.HTML
     """Nothing of it is shown: it carries the open microphone's sound, and asks for its turns."""
+    correcting: gr.HTML
+    """Nothing of it is shown: it tells which words of an earlier recording were put right."""
     turn: gr.State
     """Whose turn ended at the open microphone."""
     panel: Panel
@@ -104,6 +106,13 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
         edited=gr.State(None),
         speech=_speech(),
         talk=_talk(listen),
+        correcting=gr.HTML(
+            value="",
+            html_template="<span></span>",
+            js_on_load="window.audiochat.insight.correct = (said) => trigger('click', said);",
+            visible="hidden",
+            elem_id="correcting",
+        ),
         turn=gr.State(""),
         **placed,
     )

@@ -5,22 +5,21 @@ here.
 """
 
 import html
-import re
+import json
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from audiochat.audio import Waveform, write_wav
+from audiochat.audio import Waveform, encode_wav, write_wav
 from audiochat.conversation import AudioPart, Message
 from audiochat.recording import Reply
-from audiochat.turn import Timings
+from audiochat.turn import Speech, Timings
 from audiochat.ui.session import Session
 
 SURE_FROM = 0.8
 """From this confidence on, what was heard is stated and not asked: rather once too often."""
-
-HEARD = re.compile(r"^(?:I heard:?|You said:) “(?P<words>.*)”", re.DOTALL)
 
 
 def messages(session: Session, folder: Path) -> list[dict[str, Any]]:
@@ -83,13 +82,6 @@ def heard_line(part: AudioPart) -> str:
     return f"I heard: “{words}”"
 
 
-def words_of(line: str) -> str:
-    """Return the words inside an edited heard-line, or the line itself if it is none."""
-    line = html.unescape(line).strip()
-    found = HEARD.match(line)
-    return found["words"].strip() if found else line
-
-
 def timing_line(timings: Timings) -> str:
     """Tell how long a reply took, in one line."""
     figures = [
@@ -103,6 +95,11 @@ def timing_line(timings: Timings) -> str:
         reused = f", {timings.reused_tokens} of them remembered" if timings.reused_tokens else ""
         told.append(f"{timings.prompt_tokens} tokens read{reused}")
     return " · ".join(told)
+
+
+def sound_line(speech: Speech) -> str:
+    """One spoken piece as the page's player takes it."""
+    return json.dumps([b64encode(encode_wav(speech.waveform)).decode(), speech.text])
 
 
 def sound_file(waveform: Waveform, folder: Path, name: str) -> str:

@@ -395,3 +395,22 @@ def test_what_is_typed_while_a_turn_is_taken_stays(stage, visit) -> None:
     page.wait_for_selector("#chat small")
     assert page.input_value("#box textarea") == "half a ques"
     assert texts(backend.conversations[0]) == ["one two three four"]
+
+
+def test_the_words_of_an_earlier_recording_are_put_right_in_its_panel(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.click(".example")
+    page.wait_for_selector("#chat small")
+    ask(page, "and more")
+    page.click(".what-heard")
+    page.click("#insight .insight-correct")
+    field = page.locator("#insight .insight-form input")
+    assert field.input_value() == "a clip of 1.5 seconds"
+    field.fill("what is a tone")
+    field.press("Enter")
+    wait_for_bubbles(page, 2)
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('You said: “what')")
+    until(lambda: len(backend.conversations) == 3)
+    part = backend.conversations[-1].messages[-1].audio_parts[0]
+    assert part.corrected == "what is a tone"

@@ -26,16 +26,10 @@ from tests.fakes import tone
 )
 def test_heard_line(part: AudioPart, line: str) -> None:
     assert render.heard_line(part) == line
-    if line:
-        assert render.words_of(line) == part.words
 
 
 def test_nothing_heard_is_said_with_a_remedy() -> None:
     assert "no words" in render.heard_line(AudioPart(tone(0.1), "", 0.0))
-
-
-def test_an_edited_line_that_is_none_is_taken_whole() -> None:
-    assert render.words_of(" what is “love” ") == "what is “love”"
 
 
 def test_the_view_has_one_message_for_each_and_sound_beside_its_words(tmp_path: Path) -> None:

@@ -199,9 +199,9 @@ def test_what_a_person_edits_is_what_the_server_wrote(stage, visit) -> None:
     correct = words.dictionary("es")["said.correct"]
     assert page.inner_text("#insight .insight-correct") == correct
     page.click("#insight .insight-correct")
-    box = page.locator("#chat textarea").last
-    box.wait_for()
-    assert render.words_of(box.input_value()) == "a tone"
+    assert page.locator("#insight .insight-form input").input_value() == "a tone"
+    again = words.dictionary("es")["insight.ask_again"]
+    assert page.inner_text("#insight .insight-form button") == again
 
 
 def test_a_language_without_a_dictionary_gets_english_alone(stage, visit) -> None:
