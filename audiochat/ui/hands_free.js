@@ -22,7 +22,7 @@
         for (const sample of samples ?? []) {
           this.piece[this.filled++] = sample;
           if (this.filled === this.piece.length) {
-            this.port.postMessage(this.piece.slice());
+            this.port.postMessage({ samples: this.piece.slice(), seconds: currentTime });
             this.filled = 0;
           }
         }
@@ -52,7 +52,8 @@
 
   const stopButton = () => document.querySelector("#stop");
   const answering = () => talk.asking || (stopButton() && !stopButton().disabled);
-  const replying = () => answering() || player.sounding(ECHO_MS);
+  const replying = (moment) =>
+    answering() || player.undecoded > 0 || player.soundedAt(moment, ECHO_MS);
 
   function note(what) {
     talk.log.push({ what, at: performance.now() });
@@ -91,7 +92,8 @@
     await talk.context.audioWorklet.addModule(module);
     URL.revokeObjectURL(module);
     const node = new AudioWorkletNode(talk.context, "capture", { numberOfOutputs: 0 });
-    node.port.onmessage = (event) => take(event.data);
+    const offset = performance.now() - 1000 * talk.context.currentTime;
+    node.port.onmessage = ({ data }) => take(data.samples, offset + 1000 * data.seconds);
     talk.context.createMediaStreamSource(talk.stream).connect(node);
     talk.stream.getTracks()[0].onended = end; // unplugged, or taken away
     talk.visitor = crypto.randomUUID();
@@ -113,12 +115,12 @@
     level(0);
   }
 
-  function take(samples) {
+  function take(samples, moment) {
     if (!talk.context) return;
     let power = 0;
     for (const sample of samples) power += sample * sample;
     level(Math.sqrt(power / samples.length));
-    const busy = replying();
+    const busy = replying(moment);
     talk.waiting.push({ samples, replying: busy });
     const most = (KEPT_S * talk.context.sampleRate) / PIECE;
     if (talk.waiting.length > most) talk.waiting.shift();
@@ -191,7 +193,7 @@
       talk.ask({ visitor: talk.visitor, turn: answer.turn });
     } else if (answer.state === "hearing") {
       show("hearing");
-    } else if (!replying()) {
+    } else if (!replying(performance.now())) {
       show("listening");
     }
   }

@@ -15,7 +15,8 @@
     sources: new Set(),
     decoding: Promise.resolve(),
     undecoded: 0,
-    quietSince: -1e9,
+    // When the voice sounded, in milliseconds of `performance.now()`: the last minute of it.
+    spans: [],
     // Figures of the whole visit, for tests and for the curious.
     played: { pieces: 0, seconds: 0, peak: 0, firstAt: 0 },
 
@@ -66,6 +67,9 @@
         this.show();
       };
       captions.add(words, at, sound.duration);
+      const offset = performance.now() - 1000 * this.context.currentTime;
+      const [from, to] = [at, at + sound.duration].map((seconds) => offset + 1000 * seconds);
+      this.spans = [...this.spans.filter((span) => span.to > from - 60_000), { from, to }];
       this.count(sound);
       this.show();
     },
@@ -87,6 +91,8 @@
         source.stop();
       }
       this.sources.clear();
+      const now = performance.now();
+      for (const span of this.spans) span.to = Math.min(span.to, now);
       captions.clear();
       this.endsAt = 0;
       this.reply = "";
@@ -102,18 +108,18 @@
       }
     },
 
-    // Whether the reply sounds, or did so less than `after` ms ago.
+    // Whether the reply sounds, or is about to, or did so less than `after` ms ago.
     sounding(after = 0) {
-      const now = this.sources.size > 0 || this.undecoded > 0;
-      return now || performance.now() - this.quietSince < after;
+      return this.undecoded > 0 || this.soundedAt(performance.now(), after);
+    },
+
+    // The same of a moment: what the microphone gave then may reach a busy page late.
+    soundedAt(moment, after = 0) {
+      return this.spans.some(({ from, to }) => moment >= from - after && moment < to + after);
     },
 
     show() {
-      const speaking = this.sources.size > 0;
-      if (document.body.classList.contains("speaking") && !speaking) {
-        this.quietSince = performance.now();
-      }
-      document.body.classList.toggle("speaking", speaking);
+      document.body.classList.toggle("speaking", this.sources.size > 0);
     },
   };
 
