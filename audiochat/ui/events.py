@@ -32,7 +32,8 @@ REDRAW_S = 0.08
 MODEL_QUEUE = "model"
 """One turn at a time in the whole process: the model has the machine to itself."""
 
-EMPTY_BOX = "(...values) => { window.audiochat.emptyBox(values); return values; }"
+SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
+ARRIVED = "() => window.audiochat.arrived()"
 
 Update = dict[Any, Any]
 
@@ -265,16 +266,18 @@ class Events:
 
         shown = [page.mic, page.stop, page.state_line, page.ticket, page.speech]
         outputs = [*self._view, *shown, page.talk]
-        halted.then(
+        acted = halted.then(
             act,
             [page.session, page.controls.model, *inputs],
             outputs,
-            # Emptied before the answer comes: what is typed meanwhile must not be wiped by it.
-            js=EMPTY_BOX if page.box in inputs else None,
+            js=SENDING if page.box in inputs else None,
             concurrency_limit=4,
             concurrency_id="light",
             **_QUIET,
         )
+        if page.box in inputs:
+            # In the browser, and not by `act`: what is typed meanwhile must not be wiped.
+            acted.success(None, js=ARRIVED, queue=False, trigger_mode="multiple", **_QUIET)
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -73,8 +73,11 @@
     true,
   );
 
-  // What was typed has been sent: the box is for the next, unless that was begun already.
-  window.audiochat.emptyBox = (sent) => {
+  // Once what was typed has arrived, the box is for the next, unless that was begun already. Where
+  // it did not arrive (the connection is lost) it stays, to be sent again.
+  let sent = [];
+  window.audiochat.sending = (values) => (sent = values);
+  window.audiochat.arrived = () => {
     const box = document.querySelector("#box textarea");
     if (!box || !sent.includes(box.value)) return;
     box.value = "";

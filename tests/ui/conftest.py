@@ -147,8 +147,11 @@ def browser(microphone: Path):
 def visit(browser):
     """Open an address; at the end the page must have stayed on this machine and made no errors."""
     contexts, seen, errors = [], [], []
+    # Gradio's recorder throws what the browser refuses it; the page says it in its own words.
+    expected = ["Error accessing the microphone"]
 
-    def go(address: str, *, microphone: bool = True, script: str = "", **options):
+    def go(address: str, *, microphone: bool = True, script: str = "", error: str = "", **options):
+        expected.extend([error] if error else [])
         options.setdefault("viewport", {"width": 1280, "height": 900})
         permissions = ["microphone"] if microphone else []
         context = browser.new_context(permissions=permissions, **options)
@@ -168,5 +171,4 @@ def visit(browser):
         context.close()
     hosts = {urlparse(url).hostname for url in seen if not url.startswith(("blob:", "data:"))}
     assert hosts <= {"127.0.0.1", "localhost", "not-localhost.test"}
-    # Gradio's recorder throws what the browser refuses it; the page says it in its own words.
-    assert [e for e in errors if not e.startswith("Error accessing the microphone")] == []
+    assert [e for e in errors if not e.startswith(tuple(expected))] == []

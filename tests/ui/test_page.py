@@ -414,3 +414,13 @@ def test_the_words_of_an_earlier_recording_are_put_right_in_its_panel(stage, vis
     until(lambda: len(backend.conversations) == 3)
     part = backend.conversations[-1].messages[-1].audio_parts[0]
     assert part.corrected == "what is a tone"
+
+
+def test_what_did_not_arrive_stays_in_the_box(stage, visit) -> None:
+    page = visit(stage.address, error="Failed to fetch")
+    ask(page, "one")
+    page.context.set_offline(True)
+    page.fill("#box textarea", "two")
+    page.press("#box textarea", "Enter")
+    time.sleep(2)
+    assert page.input_value("#box textarea") == "two"
