@@ -14,7 +14,7 @@ import pytest
 
 from audiochat.__main__ import main
 from audiochat.audio import write_wav
-from audiochat.cli import chat, sound_card
+from audiochat.cli import chat, player
 from audiochat.conversation import Message
 from audiochat.recording import Recording
 from audiochat.recording.folder import write
@@ -152,7 +152,7 @@ class QuietCard(types.ModuleType):
     class PortAudioError(Exception):
         """What sounddevice raises."""
 
-    def query_devices(self, kind: str) -> dict[str, float]:
+    def query_devices(self, device: int | None = None, kind: str = "") -> dict[str, float]:
         return {"default_samplerate": 48_000.0}
 
 
@@ -167,7 +167,7 @@ def talking(monkeypatch: pytest.MonkeyPatch, *lines: str | BaseException) -> Non
         return line
 
     monkeypatch.setitem(sys.modules, "sounddevice", QuietCard("sounddevice"))
-    monkeypatch.setattr(sound_card.Player, "play", lambda self, waveform: None)
+    monkeypatch.setattr(player.Player, "play", lambda self, waveform: None)
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", typed)
 
