@@ -16,7 +16,7 @@ from audiochat.audio import SAMPLE_RATE, Waveform, decode
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ModelError
 from audiochat.model.alignment import Read
-from audiochat.model.audio_embeds import audio_embeds
+from audiochat.model.audio_embeds import UNHEARD, audio_embeds
 from audiochat.model.checkpoint import TrainedParts, load_parts
 from audiochat.model.conformer import Context
 from audiochat.model.ear import Hearing, listen
@@ -38,9 +38,6 @@ MAX_CONTEXT = 4096
 """Positions a conversation may take, reply included, where the LLM would hold more."""
 MAX_STORE_BYTES = 128 * 2**20
 """Keys and values of earlier turns kept: about 2,800 positions of the embedded LLM."""
-
-UNHEARD = "(unintelligible)"
-"""What the cascade reads for an earlier recording without words."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ from audiochat.model.language_model import LanguageModel
 from audiochat.model.streaming import frame_samples
 from audiochat.model.units import Units
 
+UNHEARD = "(unintelligible)"
+"""What stands for a recording without words, in every way of hearing that begins with words."""
+
 
 def audio_embeds(kind: str, parts: TrainedParts, lm: LanguageModel, hearing: Hearing) -> Tensor:
     """The audio embeddings (L, H) of one hearing, by the connector of that kind."""
@@ -114,7 +117,7 @@ def token_spans(
     for unit, frame in found:
         frame_of_character += [frame] * len(units.piece(unit))
     frame_of_character = frame_of_character[lead:]
-    encoding = lm.tokenizer.encode(text.strip() or " ", add_special_tokens=False)
+    encoding = lm.tokenizer.encode(text.strip() or UNHEARD, add_special_tokens=False)
     spans = []
     for start, stop in encoding.offsets:
         beneath = frame_of_character[start:stop] or [0]

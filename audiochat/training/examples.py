@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation
 from audiochat.model.alignment import Read
-from audiochat.model.audio_chat_llama import UNHEARD
+from audiochat.model.audio_embeds import UNHEARD
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing, as_batch
 from audiochat.model.language_model import LanguageModel
