@@ -1,13 +1,13 @@
 """The settings panel in the page: what it says reaches the model, and it stays with the visitor."""
 
-import time
-
 import gradio as gr
 
 from audiochat import prompts
 from audiochat.ui.settings_panel import restored
 from tests.fakes import EchoBackend
 from tests.ui.test_page import ask, toast
+
+STORED = "localStorage.getItem('audiochat.settings')"
 
 
 def open_settings(page) -> None:
@@ -35,11 +35,11 @@ def test_settings_come_back_with_the_visitor(stage, visit) -> None:
     backend = EchoBackend()
     page = visit(stage.set(backend).address)
     open_settings(page)
-    page.get_by_label("System prompt").fill("Be brief.")
-    page.get_by_label("Seed").fill("7")
-    page.keyboard.press("Tab")
-    page.wait_for_function("localStorage.getItem('audiochat.settings')")
-    time.sleep(0.5)
+    for name, value in (("System prompt", "Be brief."), ("Seed", "7")):
+        stored = page.evaluate(STORED)
+        page.get_by_label(name).fill(value)
+        page.keyboard.press("Tab")
+        page.wait_for_function(f"before => {STORED} !== before", arg=stored)
     page.reload()
     page.wait_for_selector("#keys-on", state="attached")
     open_settings(page)
