@@ -97,7 +97,7 @@ def test_turns_from_files_are_recorded_with_their_voices(
     assert texts(recording)[2] == "a clip of 1.0 seconds"
     assert [piece.text for piece in recording.replies[0].pieces] == ["Turn 1.", "You said: one."]
     assert all(reply.timings.total_ms > 0 for reply in recording.replies if reply.timings)
-    assert recording.provenance["command"].startswith("python -m audiochat ")
+    assert recording.provenance["command"].startswith("python -m audiochat")
     with zipfile.ZipFile(folder / "conversation.zip") as packed:
         assert set(packed.namelist()) == NAMES - {"conversation.zip"} | sounds
 
