@@ -129,6 +129,13 @@ def put_before(microphone: Path, samples: np.ndarray) -> None:
     soundfile.write(microphone, samples, 48_000, subtype="PCM_16")
 
 
+@pytest.fixture(autouse=True)
+def tone_again(microphone: Path) -> Iterator[None]:
+    """What a test let the microphone hear, a silence perhaps, is not for the next one."""
+    yield
+    put_before(microphone, tone(2.0, sample_rate=48_000).samples)
+
+
 @pytest.fixture(scope="session")
 def browser(microphone: Path):
     """One Chromium for all tests."""
