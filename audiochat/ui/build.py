@@ -20,6 +20,7 @@ from audiochat.ui.page import Example, lay_out
 from audiochat.ui.saving import connect_saving
 from audiochat.ui.settings_panel import connect_settings
 from audiochat.ui.state_line import connect_state_line
+from audiochat.ui.visitors import Visitors
 from audiochat.voices.base import Voice
 
 CLEAN_EVERY_S, KEEP_SOUNDS_S = 600, 7_200
@@ -84,11 +85,13 @@ def build_page(
     ) as demo:
         microphones = OpenMicrophones(answering.hear_ahead)
         page = lay_out(list(options.models), list(options.examples), microphones.listen)
-        Events(page, answering, microphones, list(options.examples)).connect()
+        visitors = Visitors()
+        events = Events(page, answering, microphones, visitors, list(options.examples))
+        events.connect(demo)
         connect_state_line(demo, page, answering)
         connect_settings(demo, page.panel)
-        connect_saving(page)
-        add_insight(page, answering)
+        connect_saving(page, visitors)
+        add_insight(page, answering, visitors)
         add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)
     demo.queue(api_open=False, max_size=MAX_WAITING)
 

@@ -3,7 +3,6 @@
 All buttons that want an answer lead to one run of the model, which a new event stops first.
 """
 
-import html
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +13,16 @@ from typing import Any
 
 import gradio as gr
 
-from audiochat.audio import RECORDING_LIMITS, decode
-from audiochat.conversation import Message
-from audiochat.errors import AudioChatError, AudioError
-from audiochat.ui import render, saving
+from audiochat.errors import AudioChatError
+from audiochat.ui import actions, render, saving
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.model_loading import UNEXPECTED
 from audiochat.ui.open_microphone import OpenMicrophones
-from audiochat.ui.page import ANSWER_IT, Example, Page
+from audiochat.ui.page import Example, Page
 from audiochat.ui.session import Session
 from audiochat.ui.settings_panel import settings_of
 from audiochat.ui.state_line import state_line
+from audiochat.ui.visitors import Visitors
 
 REDRAW_S = 0.08
 """Written text is shown at this interval: drawing costs the model time."""
@@ -33,6 +31,7 @@ MODEL_QUEUE = "model"
 """One turn at a time in the whole process: the model has the machine to itself."""
 
 SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
+NAMED = "() => window.audiochat.tab()"
 ARRIVED = "() => window.audiochat.arrived()"
 
 Update = dict[Any, Any]
@@ -48,75 +47,52 @@ class Events:
         page: Page,
         answering: Answering,
         microphones: OpenMicrophones,
+        visitors: Visitors,
         examples: list[Example],
     ) -> None:
         self.page = page
         self.answering = answering
+        self.visitors = visitors
         self.microphones = microphones
         self.examples = examples
         self.folder = Path(page.chat.GRADIO_CACHE)
         self._broken: set[int] = set()
         """Tickets of runs that failed unforeseen."""
 
-    def connect(self) -> None:
+    def connect(self, demo: gr.Blocks) -> None:
         """Register every event with Gradio."""
         page = self.page
+        named = demo.load(None, None, page.visitor, js=NAMED, **_QUIET)
+        back = [page.visitor, page.ticket], [*self._view, page.ticket]
+        named.then(self.come_back, *back, **_QUIET)
         controls = page.controls.all()
         run = page.ticket.change(
             self.run,
-            [page.session, page.ticket, page.rival, *controls],
+            [page.visitor, page.ticket, page.rival, *controls],
             [*self._view, page.speech, page.state_line, page.stop],
             concurrency_limit=1,
             concurrency_id=MODEL_QUEUE,
             trigger_mode="multiple",
             **_QUIET,
         )
-        run.failure(self.broke, [page.session, page.ticket], [*self._view, page.stop], **_QUIET)
+        run.failure(self.broke, [page.visitor, page.ticket], [*self._view, page.stop], **_QUIET)
         for trigger, change, inputs in self._changes():
             halted = trigger(
                 lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
             )
             self._then(halted, change, inputs)
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
-        self._then(noted, self.edit, [page.edited])
+        self._then(noted, actions.edit, [page.edited])
         noted = page.correcting.click(
             _note_correction, None, page.edited, cancels=[run], queue=False, **_QUIET
         )
-        self._then(noted, self.correct_earlier, [page.edited])
+        self._then(noted, actions.correct_earlier, [page.edited])
         page.panel.preview.click(
             self.preview, controls, page.speech, concurrency_id="light", **_QUIET
         )
         ended = page.talk.click(_note_turn, None, page.turn, cancels=[run], queue=False, **_QUIET)
-        self._then(ended, self.take_turn, [page.turn, page.task])
-
-    # What a user's event does to the session.
-
-    def ask(self, session: Session, text: str) -> Session:
-        """Ask what was typed."""
-        return session.ask(Message.user(text))
-
-    def hear(
-        self, session: Session, path: str | None, text: str = "", task: str = ANSWER_IT
-    ) -> Session:
-        """Ask what was recorded or uploaded, with the task chosen and the text typed beside it."""
-        if not path:
-            raise AudioError("No sound arrived. Record again, or upload a file.")
-        recording = decode(Path(path), RECORDING_LIMITS)
-        return session.ask(Message.user(task, text, recording))
-
-    def take_turn(self, session: Session, visitor: str, task: str) -> Session:
-        """Ask what was said at the open microphone."""
-        return session.ask(Message.user(task, self.microphones.take(visitor)))
-
-    def edit(self, session: Session, edited: tuple[int, str]) -> Session:
-        """Ask again with an earlier message edited in the view."""
-        index, text = edited
-        return session.edit(index, html.unescape(text).strip())
-
-    def correct_earlier(self, session: Session, corrected: tuple[int, str]) -> Session:
-        """Ask again with the words of an earlier recording put right."""
-        index, words = corrected
-        return session.correct(words, index)
+        take_turn = partial(actions.take_turn, microphones=self.microphones)
+        self._then(ended, take_turn, [page.turn, page.task])
 
     def preview(self, *controls: Any) -> str:
         """Say a sentence in the voice chosen; gives it to the page's player."""
@@ -127,21 +103,38 @@ class Events:
             return ""
         return "\n".join([str(time.time_ns()), render.sound_line(speech)])
 
+    def come_back(self, visitor: str, ticket: int) -> Update:
+        """Show the conversation of a page loaded anew, and answer what it still waited for."""
+        session = self.visitors.session(visitor)
+        if ticket or not session.shown:  # this page has asked already, or nobody ever did
+            return {self.page.ticket: gr.skip()}
+        with self.visitors.acting(visitor) as newest:
+            if session.waiting:
+                session = session.retry()
+            self.visitors.put(visitor, newest, session)
+        return {
+            **self._redrawn(session),
+            self.page.ticket: newest if session.waiting else gr.skip(),
+        }
+
     # The run of the model.
 
-    def run(self, session: Session, ticket: int, rival: str, *controls: Any) -> Iterator[Update]:
+    def run(self, visitor: str, ticket: int, rival: str, *controls: Any) -> Iterator[Update]:
         """Answer the turn asked; yields what changed on the page."""
-        if not session.waiting:  # stopped, cleared or answered while this run stood in line
+        session = self.visitors.session(visitor)
+        keep = partial(self.visitors.put, visitor, ticket)
+        # Stopped, cleared, answered or overtaken while this run stood in line?
+        if not session.waiting or not keep(session):
             yield self._redrawn(session)
-            return
-        try:
-            settings = replace(settings_of(*controls), rival=rival or "")
-        except AudioChatError as error:
-            yield self._redrawn(session.failed(str(error)))
             return
         accounted_for = False
         try:
-            yield from self._run(session, settings)
+            settings = replace(settings_of(*controls), rival=rival or "")
+            yield from self._run(session, settings, keep)
+            accounted_for = True
+        except AudioChatError as error:
+            keep(session.failed(str(error)))
+            yield self._redrawn(self.visitors.session(visitor))
             accounted_for = True
         except GeneratorExit:  # stopped
             accounted_for = True
@@ -150,7 +143,7 @@ class Events:
             if not accounted_for:
                 self._broken.add(ticket)
 
-    def broke(self, session: Session, ticket: int) -> Update:
+    def broke(self, visitor: str, ticket: int) -> Update:
         """Say in plain words that something unforeseen failed; Gradio has logged what.
 
         Gradio calls this after a stopped run too, which is no failure.
@@ -159,12 +152,18 @@ class Events:
             return {self.page.stop: gr.skip()}
         self._broken.discard(ticket)
         gr.Warning(UNEXPECTED)
+        session = self.visitors.session(visitor)
+        if session.waiting:
+            self.visitors.put(visitor, ticket, session.failed(UNEXPECTED))
         return {
-            **self._redrawn(session.failed(UNEXPECTED) if session.waiting else session),
+            **self._redrawn(self.visitors.session(visitor)),
             self.page.stop: gr.Button(interactive=False),
         }
 
-    def _run(self, session: Session, settings: Settings) -> Iterator[Update]:
+    def _run(
+        self, session: Session, settings: Settings, keep: Callable[[Session], bool]
+    ) -> Iterator[Update]:
+        """Answer until the turn has its reply, or until `keep` says that it came too late."""
         page = self.page
         sound = [f"{time.time_ns()}"]
         drawn_at, stage = 0.0, ""
@@ -174,6 +173,8 @@ class Events:
             page.speech: sound[0],
         }
         for step in self.answering.steps(session, settings):
+            if not keep(step.session):
+                return
             if step.notice:
                 gr.Warning(step.notice)
             news = step.stage != stage or step.speech is not None or not step.session.working
@@ -198,14 +199,13 @@ class Events:
     def _view(self) -> list[Any]:
         page = self.page
         compared = [page.compared, page.swap]
-        return [page.session, page.chat, page.correction, page.words, *compared]
+        return [page.chat, page.correction, page.words, *compared]
 
     def _drawn(self, session: Session) -> Update:
-        """Draw the conversation: what is kept and what is shown change together."""
+        """Draw the conversation."""
         page = self.page
         comparison = render.comparison(session)
         return {
-            page.session: session,
             page.chat: render.messages(session, self.folder),
             page.compared: gr.HTML(comparison, visible=bool(comparison)),
             page.swap: gr.Button(visible=bool(comparison) and not session.working),
@@ -224,9 +224,9 @@ class Events:
     def _changes(self) -> list[tuple[Callable[..., Any], Callable[..., Session], list[Any]]]:
         page = self.page
         return [
-            (page.mic.stop_recording, self.hear, [page.mic, page.box, page.task]),
-            (page.upload.upload, self.hear, [page.upload, page.box, page.task]),
-            (page.box.submit, self.ask, [page.box]),
+            (page.mic.stop_recording, actions.hear, [page.mic, page.box, page.task]),
+            (page.upload.upload, actions.hear, [page.upload, page.box, page.task]),
+            (page.box.submit, actions.ask, [page.box]),
             (page.correct.click, Session.correct, [page.words]),
             (page.words.submit, Session.correct, [page.words]),
             (page.stop.click, Session.settled, []),
@@ -239,7 +239,7 @@ class Events:
             (page.load.upload, saving.opened, [page.load]),
             (page.chat.clear, Session.cleared, []),
             *(
-                (button.click, partial(self.hear, path=str(example.path)), [])
+                (button.click, partial(actions.hear, path=str(example.path)), [])
                 for button, example in zip(page.examples, self.examples, strict=True)
             ),
         ]
@@ -247,28 +247,30 @@ class Events:
     def _then(self, halted: Any, change: Callable[..., Session], inputs: list[Any]) -> None:
         page = self.page
 
-        def act(session: Session, model: str, *values: Any) -> Update:
+        def act(visitor: str, model: str, *values: Any) -> Update:
             update: Update = {page.mic: None, page.state_line: state_line(self.answering, model)}
             if page.turn in inputs:
                 update[page.talk] = str(time.time_ns())
-            try:
-                session = change(session, *values)
-            except AudioChatError as error:
-                gr.Warning(str(error))
-                session = session.settled()
+            with self.visitors.acting(visitor) as ticket:
+                session = self.visitors.session(visitor)
+                try:
+                    session = change(session, *values)
+                except AudioChatError as error:
+                    gr.Warning(str(error))
+                    session = session.settled()
+                self.visitors.put(visitor, ticket, session)
             update[page.stop] = gr.Button(interactive=session.waiting)
             if not session.waiting:
                 return {**update, page.speech: "", **self._redrawn(session)}
-            update[page.ticket] = time.time_ns()
+            update[page.ticket] = ticket
             # The run draws the turn too: drawing it twice would make a lone visitor wait.
-            drawn = self._redrawn(session) if self.answering.busy else {page.session: session}
-            return {**update, **drawn}
+            return {**update, **self._redrawn(session)} if self.answering.busy else update
 
         shown = [page.mic, page.stop, page.state_line, page.ticket, page.speech]
         outputs = [*self._view, *shown, page.talk]
         acted = halted.then(
             act,
-            [page.session, page.controls.model, *inputs],
+            [page.visitor, page.controls.model, *inputs],
             outputs,
             js=SENDING if page.box in inputs else None,
             concurrency_limit=4,

@@ -13,6 +13,7 @@ from audiochat.ui import heard_panel, render
 from audiochat.ui.answering import Answering
 from audiochat.ui.page import Page
 from audiochat.ui.session import Session
+from audiochat.ui.visitors import Visitors
 
 ALIGN_UP_TO_S = 120.0
 """Longer recordings get no picture: it would be finer than a screen."""
@@ -23,7 +24,7 @@ watch('value', () => window.audiochat.insight.take(props.value));
 """
 
 
-def add_insight(page: Page, answering: Answering) -> None:
+def add_insight(page: Page, answering: Answering, visitors: Visitors) -> None:
     """Add to the open Blocks what answers the panel's questions; nothing of it is shown."""
     answers = gr.HTML(
         value="",
@@ -35,10 +36,10 @@ def add_insight(page: Page, answering: Answering) -> None:
     folder = Path(page.chat.GRADIO_CACHE)
 
     # Gradio finds the event's data by its annotation, which it does not see behind a `partial`.
-    def answer(session: Session, model: str, data: gr.EventData) -> str:
+    def answer(visitor: str, model: str, data: gr.EventData) -> str:
         kind = "panel" if data.part is None else str(data.part)
         try:
-            parts = recordings(session, data.index)
+            parts = recordings(visitors.session(visitor), data.index)
             if data.part is None:
                 drawn = panels(parts, folder)
             else:
@@ -49,7 +50,7 @@ def add_insight(page: Page, answering: Answering) -> None:
 
     answers.click(
         answer,
-        [page.session, page.controls.model],
+        [page.visitor, page.controls.model],
         answers,
         concurrency_limit=4,
         concurrency_id="light",

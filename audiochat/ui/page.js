@@ -84,6 +84,17 @@
     box.dispatchEvent(new Event("input", { bubbles: true }));
   };
 
+  // The name of this tab, by which its conversation is found again when the page is loaded anew.
+  const TAB = "audiochat.tab";
+  window.audiochat.tab = () => {
+    const known = sessionStorage.getItem(TAB);
+    if (known) return known;
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const name = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    sessionStorage.setItem(TAB, name);
+    return name;
+  };
+
   // Gradio's small players are all called "Audio": name each by what is said in it.
   const said = window.audiochat.words;
   function namePlayers() {

@@ -10,7 +10,6 @@ import gradio as gr
 from audiochat import prompts
 from audiochat.ui import texts, words
 from audiochat.ui.saving import lay_out_saving
-from audiochat.ui.session import Session
 from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
 
 ANSWER_IT = ""
@@ -39,7 +38,8 @@ class Example:
 class Page:
     """The components that events read and write."""
 
-    session: gr.State
+    visitor: gr.Textbox
+    """The name of the browser's tab, by which its conversation is kept."""
     ticket: gr.State
     """Changes when a turn is to be answered: all buttons lead to one run of the model."""
     edited: gr.State
@@ -101,7 +101,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
         gr.HTML(words.filled(texts.ABOUT), elem_classes="prose")
     gr.HTML(words.filled(texts.KEYS.format(languages=_languages())))
     return Page(
-        session=gr.State(Session()),
+        visitor=gr.Textbox("", visible="hidden", elem_id="visitor"),
         ticket=gr.State(0),
         edited=gr.State(None),
         speech=_speech(),

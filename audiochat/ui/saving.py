@@ -18,6 +18,7 @@ from audiochat.recording.video import VIDEO_NAME, write_video
 from audiochat.recording.web_page import PAGE_NAME
 from audiochat.ui import words
 from audiochat.ui.session import Session
+from audiochat.ui.visitors import Visitors
 
 if TYPE_CHECKING:
     from audiochat.ui.page import Page
@@ -41,16 +42,16 @@ def lay_out_saving() -> dict[str, Any]:
     return {"save": save, "load": load, "saved": saved}
 
 
-def connect_saving(page: "Page") -> None:
+def connect_saving(page: "Page", visitors: Visitors) -> None:
     """Let the button write the conversation; opening one is among the page's other events."""
     folder = Path(page.chat.GRADIO_CACHE)
 
-    def write_down(session: Session) -> Iterator[Any]:
-        yield from save(session, folder)
+    def write_down(visitor: str) -> Iterator[Any]:
+        yield from save(visitors.session(visitor), folder)
 
     page.save.click(
         write_down,
-        page.session,
+        page.visitor,
         page.saved,
         concurrency_limit=4,
         concurrency_id="light",

@@ -424,3 +424,52 @@ def test_what_did_not_arrive_stays_in_the_box(stage, visit) -> None:
     page.press("#box textarea", "Enter")
     time.sleep(2)
     assert page.input_value("#box textarea") == "two"
+
+
+def test_the_newest_of_hurried_questions_is_answered(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.2)).address)
+    for text in ("a b c d e f g h", "i j k l m n o p", "last"):
+        page.fill("#box textarea", text)
+        page.press("#box textarea", "Enter")
+        page.wait_for_function("document.querySelector('#box textarea').value === ''")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('said: last.')")
+    page.wait_for_function("document.querySelector('#stop').disabled")
+
+
+def test_the_conversation_is_still_there_when_the_page_is_loaded_anew(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    ask(page, "one")
+    page.reload()
+    wait_for_bubbles(page, 2)
+    assert bubbles(page) == ["one", "Turn 1. You said: one."]
+    ask(page, "two")
+    assert texts(backend.conversations[-1]) == ["one", "Turn 1. You said: one.", "two"]
+    page.click("#clear")
+    wait_for_bubbles(page, 0)
+    page.reload()
+    page.wait_for_selector(".state.ready")
+    ask(page, "three")
+    assert bubbles(page) == ["three", "Turn 1. You said: three."]
+
+
+def test_what_was_being_answered_is_answered_after_the_page_is_loaded_anew(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.5)).address)
+    page.fill("#box textarea", "a b c d e f")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('said: a b')")
+    stage.set()
+    page.reload()
+    page.wait_for_selector("#chat small")
+    assert bubbles(page) == ["a b c d e f", "Turn 1. You said: a b c d e f."]
+
+
+def test_another_tab_has_a_conversation_of_its_own(stage, visit) -> None:
+    page = visit(stage.address)
+    ask(page, "one")
+    other = page.context.new_page()
+    other.goto(stage.address)
+    other.wait_for_selector(".state.ready")
+    ask(other, "two")
+    assert bubbles(other) == ["two", "Turn 1. You said: two."]
+    other.close()

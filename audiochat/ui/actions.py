@@ -1,0 +1,47 @@
+"""What a visitor's buttons, keys and microphone do to the session; the plain ones are its methods.
+
+Each function takes the session first, then what its components hold, and raises an AudioChatError
+with a sentence for the person.
+"""
+
+import html
+from pathlib import Path
+
+from audiochat.audio import RECORDING_LIMITS, decode
+from audiochat.conversation import Message
+from audiochat.errors import AudioError
+from audiochat.ui.open_microphone import OpenMicrophones
+from audiochat.ui.page import ANSWER_IT
+from audiochat.ui.session import Session
+
+
+def ask(session: Session, text: str) -> Session:
+    """Ask what was typed."""
+    return session.ask(Message.user(text))
+
+
+def hear(session: Session, path: str | None, text: str = "", task: str = ANSWER_IT) -> Session:
+    """Ask what was recorded or uploaded, with the task chosen and the text typed beside it."""
+    if not path:
+        raise AudioError("No sound arrived. Record again, or upload a file.")
+    recording = decode(Path(path), RECORDING_LIMITS)
+    return session.ask(Message.user(task, text, recording))
+
+
+def take_turn(
+    session: Session, microphone: str, task: str, *, microphones: OpenMicrophones
+) -> Session:
+    """Ask what was said at the open microphone of that name."""
+    return session.ask(Message.user(task, microphones.take(microphone)))
+
+
+def edit(session: Session, edited: tuple[int, str]) -> Session:
+    """Ask again with an earlier message edited in the view."""
+    index, text = edited
+    return session.edit(index, html.unescape(text).strip())
+
+
+def correct_earlier(session: Session, corrected: tuple[int, str]) -> Session:
+    """Ask again with the words of an earlier recording put right."""
+    index, words = corrected
+    return session.correct(words, index)

@@ -1,0 +1,96 @@
+"""The conversations of the page's visitors, kept by the name that each browser tab gives itself.
+
+Gradio's own state goes with the page's connection, and a run that Gradio could not stop in time
+would write over it. Here a conversation outlives the page being loaded anew, and only the newest
+thing a visitor did may change it. Knows nothing of Gradio.
+"""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from audiochat.ui.session import Session
+
+MAX_VISITORS = 256
+"""Conversations kept at a time: beyond them the one that was left longest ago is forgotten."""
+
+KEEP_S = 12 * 3_600.0
+"""A conversation that nobody touched for so long is forgotten. The page says so: change
+"about.kept" in `words/` too."""
+
+NAME_LENGTHS = range(16, 65)
+"""Of the names that tabs give themselves: long enough that nobody guesses another's. For any other
+name nothing is kept."""
+
+
+@dataclass
+class _Visitor:
+    session: Session = field(default_factory=Session)
+    newest: int = 0
+    """Ticket of the newest thing done; what has an older one came too late."""
+    touched_s: float = 0.0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Visitors:
+    """The conversations by visitor, bounded in number and time."""
+
+    def __init__(self, *, max_visitors: int = MAX_VISITORS, keep_s: float = KEEP_S) -> None:
+        """Nobody is there yet."""
+        self._max_visitors, self._keep_s = max_visitors, keep_s
+        self._tickets = itertools.count(1)
+        self._visitors: dict[str, _Visitor] = {}
+        self._lock = threading.Lock()
+        self._sweeping: threading.Timer | None = None
+
+    def session(self, name: str) -> Session:
+        """What the visitor's page shows: a fresh session for one not known (any more)."""
+        return self._visitor(name).session
+
+    @contextmanager
+    def acting(self, name: str) -> Iterator[int]:
+        """Do the visitor's next thing, alone; gives its ticket. All before it comes too late."""
+        visitor = self._visitor(name)
+        with visitor.lock:
+            visitor.newest = next(self._tickets)
+            yield visitor.newest
+
+    def put(self, name: str, ticket: int, session: Session) -> bool:
+        """Keep `session`, unless the visitor has done something newer; says whether it is kept."""
+        visitor = self._visitor(name)
+        with visitor.lock:
+            if visitor.newest != ticket:
+                return False
+            visitor.session = session
+            return True
+
+    def _visitor(self, name: str) -> _Visitor:
+        if len(name) not in NAME_LENGTHS:
+            return _Visitor()  # nobody's, and kept by nobody
+        with self._lock:
+            known = self._visitors.pop(name, None) or _Visitor()
+            self._visitors[name] = known  # the one touched last is the last
+            known.touched_s = time.monotonic()
+            if len(self._visitors) > self._max_visitors:
+                del self._visitors[next(iter(self._visitors))]
+            if self._sweeping is None:
+                self._sweep_later()
+            return known
+
+    def _sweep_later(self) -> None:
+        self._sweeping = threading.Timer(self._keep_s / 4, self._sweep)
+        self._sweeping.daemon = True
+        self._sweeping.start()
+
+    def _sweep(self) -> None:
+        """Forget whom nobody has touched for long; look again later while anybody is left."""
+        with self._lock:
+            before_s = time.monotonic() - self._keep_s
+            for name in [n for n, known in self._visitors.items() if known.touched_s < before_s]:
+                del self._visitors[name]
+            self._sweeping = None
+            if self._visitors:
+                self._sweep_later()
