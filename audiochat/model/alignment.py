@@ -12,9 +12,6 @@ from audiochat.audio import Waveform
 from audiochat.conversation import TimedWord
 from audiochat.model.units import BLANK, Units
 
-NOISE_WORDS, NOISE_CONFIDENCE = 2, 0.4
-"""So few words, heard with less confidence than this, are what the ear makes of noise: it did so of
-97 of 99 pieces of noise, and of no speech of people held out."""
 QUIET_BLOCK_S, QUIET_DB = 0.02, -35.0
 """What lies so far below a clip's loudest block is not yet speech."""
 
@@ -51,13 +48,6 @@ class Reading:
     """The frame where each unit peaks."""
     units: tuple[int, ...] = ()
     """The units read, one to each of `frames`."""
-
-
-def without_noise(reading: Reading) -> Reading:
-    """The reading, or an empty one if it is what noise is heard as."""
-    if len(reading.words) <= NOISE_WORDS and reading.confidence < NOISE_CONFIDENCE:
-        return Reading("", (), 0.0, ())
-    return reading
 
 
 def timed_words(reading: Reading, frame_s: float, waveform: Waveform) -> tuple[TimedWord, ...]:

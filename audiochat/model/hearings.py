@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Lock
 
 from audiochat.audio import Waveform
-from audiochat.model.alignment import Read, without_noise
+from audiochat.model.alignment import Read
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing
 from audiochat.model.streaming import StreamedHearing
@@ -44,8 +44,8 @@ class Hearings:
             hearing = self._kept.get(waveform.digest)
             if hearing is None and streamed is not None:
                 hearing = streamed.completed(waveform)
-                reading = read(hearing.log_probs) if read else hearing.reading
-                hearing = replace(hearing, reading=without_noise(reading))
+                if read:
+                    hearing = replace(hearing, reading=read(hearing.log_probs))
             elif hearing is None:
                 hearing = hear_whole(self._parts.ear, self._parts.units, waveform, read)
             self._put(waveform, hearing)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from audiochat.audio import SAMPLE_RATE, Waveform
-from audiochat.model.alignment import HeardWord, Read, Reading, read_greedily, without_noise
+from audiochat.model.alignment import HeardWord, Read, Reading, read_greedily
 from audiochat.model.ear import Ear, Hearing, listen
 from audiochat.model.streaming import frame_samples
 from audiochat.model.units import Units
@@ -142,7 +142,7 @@ def _kept(whole: Hearing, first: int, length: int, units: Units, read: Read | No
     """A window without its margins, read anew."""
     log_probs = whole.log_probs[first : first + length]
     reading = read(log_probs) if read else read_greedily(log_probs, units)
-    return Hearing(without_noise(reading), whole.frames[first : first + length], log_probs)
+    return Hearing(reading, whole.frames[first : first + length], log_probs)
 
 
 def _words(

@@ -15,12 +15,13 @@ from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.turn import Done, Event, Speech, answer
+from audiochat.ui.line import Line
 from audiochat.ui.model_loading import Loading, Models
 from audiochat.ui.session import Session
 from audiochat.voices.base import Voice, VoiceStyle
 
 POLL_S = 0.25
-"""While a model loads, a stopped turn is let go at this interval."""
+"""While a turn waits, for a model or in line, it is let go at this interval if it was stopped."""
 
 PREVIEW = "Hello! This is how I sound when I answer you."
 
@@ -63,11 +64,15 @@ class Answering:
     ) -> None:
         self.models = models
         self.voice = voice
-        self.busy = False
-        """Whether a turn is being answered: the next one waits in line."""
+        self.line = Line()
         self._hears_ahead = on_gpu is None  # a lent GPU is for answers alone
         self._answer = on_gpu(self._answer_here) if on_gpu else self._answer_here
         self._align = on_gpu(self._align_here) if on_gpu else self._align_here
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is being answered: the next one waits in line."""
+        return len(self.line) > 0
 
     def steps(self, session: Session, settings: Settings) -> Iterator[Step]:
         """Answer the turn that `session` asks; the last step's session waits for nothing.
@@ -77,19 +82,25 @@ class Answering:
         session = replace(
             session, conversation=session.conversation.with_system_prompt(settings.system_prompt)
         )
-        self.busy = True
+        try:
+            with self.line.place() as place:
+                while before := place.wait(POLL_S):
+                    yield Step(session, f"Turns before yours: {before}")
+                yield from self._compared_steps(session, settings)
+        except AudioChatError as error:
+            yield Step(session.failed(str(error)), "", notice=str(error))
+
+    def _compared_steps(self, session: Session, settings: Settings) -> Iterator[Step]:
+        """Answer by the model, then by its rival if there is one."""
         asked = session
         compared = settings.rival not in ("", settings.model)
-        try:
-            for step in self._or_trouble(session, settings):
-                session = step.session
-                if compared and not session.waiting and not session.trouble:
-                    session = replace(session, rival=asked)
-                yield replace(step, session=session)
-            if session.rival is not None:
-                yield from self._rival_steps(session, session.rival, settings)
-        finally:
-            self.busy = False
+        for step in self._or_trouble(session, settings):
+            session = step.session
+            if compared and not session.waiting and not session.trouble:
+                session = replace(session, rival=asked)
+            yield replace(step, session=session)
+        if session.rival is not None:
+            yield from self._rival_steps(session, session.rival, settings)
 
     def _rival_steps(self, session: Session, rival: Session, settings: Settings) -> Iterator[Step]:
         """Let the other model answer too, when the first is done; its reply is not spoken."""

@@ -16,8 +16,8 @@ from audiochat.ui.session import Session
 Reply = tuple[str, str | None, str | None, Session]
 
 
-def add_chat_endpoint(answering: Answering, model: str, queue: str) -> None:
-    """Add `/chat` to the open Blocks, in the model's queue."""
+def add_chat_endpoint(answering: Answering, model: str) -> None:
+    """Add `/chat` to the open Blocks; its turns stand in line with the page's."""
     with gr.Row(visible=False):
         audio, text = gr.Audio(type="filepath", label="audio"), gr.Textbox("", label="text")
         reply = gr.Textbox(label="reply")
@@ -32,8 +32,7 @@ def add_chat_endpoint(answering: Answering, model: str, queue: str) -> None:
             api_name="chat",
             api_description="Ask one turn, spoken or typed; gives the reply, its sound, and what "
             "was heard. The history is this client's own.",
-            concurrency_limit=1,
-            concurrency_id=queue,
+            concurrency_limit=None,
         )
 
 

@@ -12,7 +12,7 @@ from audiochat.backends.base import Backend, Progress
 from audiochat.ui import texts, words
 from audiochat.ui.answering import Answering, OnGpu
 from audiochat.ui.api import add_chat_endpoint
-from audiochat.ui.events import MODEL_QUEUE, Events
+from audiochat.ui.events import Events
 from audiochat.ui.insight import add_insight
 from audiochat.ui.model_loading import Loading, Models
 from audiochat.ui.open_microphone import OpenMicrophones
@@ -25,9 +25,6 @@ from audiochat.voices.base import Voice
 
 CLEAN_EVERY_S, KEEP_SOUNDS_S = 600, 7_200
 """The page says so: change "about.kept" in `words/` too."""
-
-MAX_WAITING = 16
-"""Turns in line for the model; over it a visitor is told to come back."""
 
 HERE = Path(__file__).parent
 STYLES = ("style.css", "hands_free.css", "insight.css")
@@ -92,8 +89,8 @@ def build_page(
         connect_settings(demo, page.panel)
         connect_saving(page, visitors)
         add_insight(page, answering, visitors)
-        add_chat_endpoint(answering, options.models[0], MODEL_QUEUE)
-    demo.queue(api_open=False, max_size=MAX_WAITING)
+        add_chat_endpoint(answering, options.models[0])
+    demo.queue(api_open=False)
 
     def start_loading() -> None:
         answering.voice.start()

@@ -27,9 +27,6 @@ from audiochat.ui.visitors import Visitors
 REDRAW_S = 0.08
 """Written text is shown at this interval: drawing costs the model time."""
 
-MODEL_QUEUE = "model"
-"""One turn at a time in the whole process: the model has the machine to itself."""
-
 SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
 NAMED = "() => window.audiochat.tab()"
 ARRIVED = "() => window.audiochat.arrived()"
@@ -70,8 +67,7 @@ class Events:
             self.run,
             [page.visitor, page.ticket, page.rival, *controls],
             [*self._view, page.speech, page.state_line, page.stop],
-            concurrency_limit=1,
-            concurrency_id=MODEL_QUEUE,
+            concurrency_limit=None,  # they stand in a line of our own, which says how long it is
             trigger_mode="multiple",
             **_QUIET,
         )
@@ -166,7 +162,7 @@ class Events:
         """Answer until the turn has its reply, or until `keep` says that it came too late."""
         page = self.page
         sound = [f"{time.time_ns()}"]
-        drawn_at, stage = 0.0, ""
+        drawn_at, stage, shown = 0.0, "", session
         yield {
             **self._redrawn(session),
             page.stop: gr.Button(interactive=True),
@@ -180,8 +176,9 @@ class Events:
             news = step.stage != stage or step.speech is not None or not step.session.working
             if not news and time.monotonic() - drawn_at < REDRAW_S:
                 continue
-            drawn_at, stage = time.monotonic(), step.stage
-            update = self._drawn(step.session)
+            # In line or loading only the state changes: the one being answered needs the machine.
+            update = {} if step.session is shown else self._drawn(step.session)
+            drawn_at, stage, shown = time.monotonic(), step.stage, step.session
             update[page.state_line] = state_line(
                 self.answering, settings.model, step.stage, step.fraction
             )

@@ -473,3 +473,23 @@ def test_another_tab_has_a_conversation_of_its_own(stage, visit) -> None:
     ask(other, "two")
     assert bubbles(other) == ["two", "Turn 1. You said: two."]
     other.close()
+
+
+def test_who_waits_is_told_how_many_are_before(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.5)).address)
+    other = page.context.new_page()
+    other.goto(stage.address)
+    other.wait_for_selector(".state.ready")
+    page.fill("#box textarea", "a b c d e f g h i j k l m n o p")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('Turn 1')")
+    other.fill("#box textarea", "me too")
+    other.press("#box textarea", "Enter")
+    other.wait_for_function(
+        "document.querySelector('.state').innerText.includes('Turns before yours: 1')"
+    )
+    stage.set()
+    page.click("#stop")
+    other.wait_for_selector("#chat small")
+    assert bubbles(other) == ["me too", "Turn 1. You said: me too."]
+    other.close()

@@ -294,6 +294,7 @@ def test_every_state_is_translated(stage, visit) -> None:
     page = visit(stage.address, locale="zh-CN")
     parts = [Working("Listening", 2, 5).sentence, Working("Reading", 3, 5).sentence]
     stages = ["Waiting for the model", "Waiting for the voice", "Thinking", "Listening", "Writing"]
+    stages.append("Turns before yours: 12")
     sentences = [f"{stage} …" for stage in (*stages, *parts)]
     sentences += ["Starting …", "Fetching the language model", "Unpacking the language model"]
     sentences += ["Converting the language model for onnx"]
