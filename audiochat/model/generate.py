@@ -16,6 +16,10 @@ from audiochat.sampling import Sampling
 _NUCLEUS_GUESS = 1024
 """Likeliest tokens looked at first for top-p: sorting the whole vocabulary takes 4 ms a token."""
 
+_CIRCLE_TIMES, _CIRCLE_TOKENS, _LONGEST_CIRCLE = 4, 32, 48
+"""A reply goes round in circles when its last tokens, at most so many, came so often in a row and
+fill so many together: small models do so after long recordings, and never find the way out."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -34,7 +38,7 @@ class Token:
     """
 
     finish_reason: Literal["stop", "length"] | None = None
-    """On the last token: the model ended its turn, or there was no more room."""
+    """On the last token: the model ended its turn, or it was cut off: no more room, or circles."""
 
 
 def generate(
@@ -60,6 +64,7 @@ def generate(
     """
     choose = _Chooser(sampling)
     text = StreamedText(lm.tokenizer)
+    said: list[int] = []
     logits, read = lm.extend(embeds, cache, reserve=sampling.max_new_tokens)
     for n_tokens in range(1, sampling.max_new_tokens + 1):
         id_ = choose(logits)
@@ -67,11 +72,25 @@ def generate(
         if id_ in lm.end_of_turn_ids:
             yield Token(id_, piece + text.flush(), read, "stop")
             return
-        if n_tokens == sampling.max_new_tokens or read.length == lm.context_length:
+        said.append(id_)
+        full = n_tokens == sampling.max_new_tokens or read.length == lm.context_length
+        if full or circling(said):
             yield Token(id_, piece + text.flush(), read, "length")
             return
         yield Token(id_, piece, read)
         logits, read = lm.extend(lm.embed([id_]), read)
+
+
+def circling(ids: list[int]) -> bool:
+    """Whether tokens end in the same run again and again."""
+    for length in range(1, _LONGEST_CIRCLE + 1):
+        times = max(_CIRCLE_TIMES, -(-_CIRCLE_TOKENS // length))
+        tail = ids[-times * length :]
+        if len(tail) < times * length:
+            continue
+        if tail[length:] == tail[:-length]:
+            return True
+    return False
 
 
 class StreamedText:

@@ -65,6 +65,7 @@ class Answering:
         self.models = models
         self.voice = voice
         self.line = Line()
+        self._latest = models.names[0]
         self._hears_ahead = on_gpu is None  # a lent GPU is for answers alone
         self._answer = on_gpu(self._answer_here) if on_gpu else self._answer_here
         self._align = on_gpu(self._align_here) if on_gpu else self._align_here
@@ -86,6 +87,7 @@ class Answering:
             with self.line.place() as place:
                 while before := place.wait(POLL_S):
                     yield Step(session, f"Turns before yours: {before}")
+                self._latest = settings.model
                 yield from self._compared_steps(session, settings)
         except AudioChatError as error:
             yield Step(session.failed(str(error)), "", notice=str(error))
@@ -160,8 +162,8 @@ class Answering:
         return Speech(voice.speak(PREVIEW, settings.style), PREVIEW, 0)
 
     def hear_ahead(self, waveform: Waveform) -> None:
-        """Let the page's first model, if it is there and idle, hear what may be a turn soon."""
-        loading = self.models.get(self.models.names[0])
+        """Let the model asked last, if it is there and idle, hear what may be a turn soon."""
+        loading = self.models.get(self._latest)
         if self.busy or not self._hears_ahead or not loading.finished or loading.error:
             return
         backend = loading.result()

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from audiochat.model.chat_template import ChatTemplate
-from audiochat.model.generate import StreamedText, generate
+from audiochat.model.generate import StreamedText, circling, generate
 from audiochat.model.language_model import Cache, LanguageModel
 from audiochat.sampling import Sampling
 
@@ -111,6 +111,27 @@ def test_stops_at_the_longest(tokenizer: Tokenizer) -> None:
     assert tokens[-1].cache.length == len(PROMPT) + 7
     lm.context_length = 5
     assert [t.finish_reason for t in generate(lm, PROMPT, PLAIN)] == [None, None, "length"]
+
+
+def test_a_reply_that_goes_round_in_circles_is_cut(tokenizer: Tokenizer) -> None:
+    endless = Sampling(repetition_penalty=1.0, max_new_tokens=90)
+    tokens = list(generate(FixedLm([0, 0, 0, 1], tokenizer), PROMPT, endless))
+    assert len(tokens) == 32
+    assert [token.finish_reason for token in tokens] == [None] * 31 + ["length"]
+
+
+@pytest.mark.parametrize("length", [1, 3, 8, 20, 48])
+def test_circles_are_known_by_their_last_round(length: int) -> None:
+    run = list(range(length))
+    rounds = max(4, -(-32 // length))
+    assert circling([99, 98, *run * rounds])
+    assert not circling([99, *run * (rounds - 1)])
+    assert not circling([*run * rounds, 99])
+
+
+def test_counting_is_no_circle() -> None:
+    counted = [token for number in range(100) for token in (7, 8, number + 20, 9)]
+    assert not any(circling(counted[:n]) for n in range(len(counted)))
 
 
 def test_no_step_before_it_is_asked_for(tokenizer: Tokenizer) -> None:

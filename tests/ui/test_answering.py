@@ -1,0 +1,71 @@
+"""Turns answered in order, and what the open microphone's sound is heard ahead by."""
+
+from audiochat.audio import Waveform
+from audiochat.conversation import Message
+from audiochat.ui.answering import Answering, Settings
+from audiochat.ui.line import Line
+from audiochat.ui.model_loading import Loading, Models
+from audiochat.ui.session import Session
+from tests.fakes import EchoBackend, tone
+
+
+class HearingAhead(EchoBackend):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead: list[Waveform] = []
+
+    def hear_ahead(self, waveform: Waveform) -> None:
+        self.ahead.append(waveform)
+
+
+def answering(**backends: HearingAhead) -> Answering:
+    made = Answering(
+        Models(lambda name, _: backends[name], list(backends)), Loading(lambda _: None)
+    )
+    made.models.get("first").wait()
+    return made
+
+
+def asked(text: str) -> Session:
+    return Session().ask(Message.user(text))
+
+
+def test_the_model_asked_last_hears_ahead() -> None:
+    first, second = HearingAhead(), HearingAhead()
+    both = answering(first=first, second=second)
+    both.hear_ahead(tone(0.5))
+    list(both.steps(asked("one"), Settings("second", style=None)))
+    both.hear_ahead(tone(1.0))
+    assert [piece.duration_s for piece in first.ahead] == [0.5]
+    assert [piece.duration_s for piece in second.ahead] == [1.0]
+
+
+def test_nothing_is_heard_ahead_while_a_turn_is_answered() -> None:
+    model = HearingAhead()
+    alone = answering(first=model)
+    steps = alone.steps(asked("one"), Settings("first", style=None))
+    next(steps)
+    assert alone.busy
+    alone.hear_ahead(tone(0.5))
+    steps.close()
+    assert not alone.busy
+    assert model.ahead == []
+
+
+def test_the_second_turn_waits_for_the_first_and_says_so() -> None:
+    alone = answering(first=HearingAhead())
+    first = alone.steps(asked("one"), Settings("first", style=None))
+    next(first)
+    second = alone.steps(asked("two"), Settings("first", style=None))
+    assert next(second).stage == "Turns before yours: 1"
+    list(first)
+    assert list(second)[-1].session.conversation.messages[-1].text == "Turn 1. You said: two."
+
+
+def test_a_turn_too_many_is_kept_to_be_retried() -> None:
+    alone = answering(first=HearingAhead())
+    alone.line = Line(limit=0)
+    (step,) = alone.steps(asked("one"), Settings("first", style=None))
+    assert step.session.asked == Message.user("one")
+    assert step.session.trouble == step.notice
+    assert "press Retry" in step.notice
