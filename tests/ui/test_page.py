@@ -493,3 +493,16 @@ def test_who_waits_is_told_how_many_are_before(stage, visit) -> None:
     other.wait_for_selector("#chat small")
     assert bubbles(other) == ["me too", "Turn 1. You said: me too."]
     other.close()
+
+
+def test_a_conversation_outlives_a_lost_connection(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address, error="Failed to fetch")
+    ask(page, "one")
+    page.context.set_offline(True)
+    time.sleep(8)
+    page.context.set_offline(False)
+    page.wait_for_selector(".state.ready")
+    wait_for_bubbles(page, 2)
+    ask(page, "two")
+    assert texts(backend.conversations[-1]) == ["one", "Turn 1. You said: one.", "two"]
