@@ -41,7 +41,9 @@ def by_file(page, stage) -> None:
 
 
 def by_hand(page, stage) -> None:
+    count = replies(page)
     ask(page, "one two three")
+    finished(page, count + 1)
 
 
 def stopped(page, stage) -> None:
@@ -84,6 +86,7 @@ def undone(page, stage) -> None:
     count = page.locator("#chat .message-row").count()
     page.click("#undo")
     wait_for_bubbles(page, count - 2)
+    page.wait_for_function(IDLE)
 
 
 def hands_free(page, stage) -> None:
