@@ -126,7 +126,8 @@ class Events:
         accounted_for = False
         try:
             settings = replace(settings_of(*controls), rival=rival or "")
-            yield from self._run(session, settings, keep)
+            with self.visitors.running(visitor):
+                yield from self._run(session, settings, keep)
             accounted_for = True
         except AudioChatError as error:
             keep(session.failed(str(error)))

@@ -21,6 +21,10 @@ KEEP_S = 12 * 3_600.0
 """A conversation that nobody touched for so long is forgotten. The page says so: change
 "about.kept" in `words/` too."""
 
+STOP_WITHIN_S = 2.0
+"""What is new waits at most so long for a run to stop that came before it: until then the page may
+still be told of what is old."""
+
 NAME_LENGTHS = range(16, 65)
 """Of the names that tabs give themselves: long enough that nobody guesses another's. For any other
 name nothing is kept."""
@@ -31,8 +35,12 @@ class _Visitor:
     session: Session = field(default_factory=Session)
     newest: int = 0
     """Ticket of the newest thing done; what has an older one came too late."""
+    n_running: int = 0
     touched_s: float = 0.0
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    acts: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the visitor does one thing: the next waits for it."""
+    stopped: threading.Condition = field(default_factory=threading.Condition)
+    """Guards what is above, and tells when a run has stopped."""
 
 
 class Visitors:
@@ -52,16 +60,34 @@ class Visitors:
 
     @contextmanager
     def acting(self, name: str) -> Iterator[int]:
-        """Do the visitor's next thing, alone; gives its ticket. All before it comes too late."""
+        """Do the visitor's next thing, after those before it; gives its ticket.
+
+        What has an older ticket comes too late from here on, and a run that has one is waited for.
+        """
         visitor = self._visitor(name)
-        with visitor.lock:
-            visitor.newest = next(self._tickets)
+        with visitor.acts:
+            with visitor.stopped:
+                visitor.newest = next(self._tickets)
+                visitor.stopped.wait_for(lambda: not visitor.n_running, STOP_WITHIN_S)
             yield visitor.newest
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """Answer a turn of the visitor, until the block ends."""
+        visitor = self._visitor(name)
+        with visitor.stopped:
+            visitor.n_running += 1
+        try:
+            yield
+        finally:
+            with visitor.stopped:
+                visitor.n_running -= 1
+                visitor.stopped.notify_all()
 
     def put(self, name: str, ticket: int, session: Session) -> bool:
         """Keep `session`, unless the visitor has done something newer; says whether it is kept."""
         visitor = self._visitor(name)
-        with visitor.lock:
+        with visitor.stopped:
             if visitor.newest != ticket:
                 return False
             visitor.session = session

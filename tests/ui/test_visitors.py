@@ -41,19 +41,55 @@ def test_what_came_too_late_changes_nothing() -> None:
     assert visitors.session(ANN).partial == "an answer"
 
 
-def test_a_run_waits_while_its_visitor_acts_and_is_then_too_late() -> None:
+def test_what_is_new_waits_for_the_run_before_it_to_stop() -> None:
     visitors = Visitors()
     late = keep(visitors, ANN, asked("one"))
+    started = threading.Event()
     kept: list[bool] = []
+
+    def run() -> None:
+        with visitors.running(ANN):
+            started.set()
+            while visitors.put(ANN, late, asked("one").written("late")):
+                time.sleep(0.01)
+            time.sleep(0.2)
+            kept.append(False)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(10)
     with visitors.acting(ANN) as ticket:
-        run = threading.Thread(
-            target=lambda: kept.append(visitors.put(ANN, late, asked("one").written("late")))
-        )
-        run.start()
-        visitors.put(ANN, ticket, asked("two"))
-    run.join(5)
-    assert kept == [False]
+        assert kept == [False]
+        assert visitors.put(ANN, ticket, asked("two"))
+    thread.join(10)
     assert visitors.session(ANN) == asked("two")
+
+
+def test_a_run_that_does_not_stop_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiochat.ui.visitors.STOP_WITHIN_S", 0.1)
+    visitors = Visitors()
+    with visitors.running(ANN), visitors.acting(ANN) as ticket:
+        assert visitors.put(ANN, ticket, asked("two"))
+
+
+def test_two_things_done_at_once_are_done_one_after_the_other() -> None:
+    visitors = Visitors()
+    begun, kept = threading.Event(), []
+
+    def first() -> None:
+        with visitors.acting(ANN) as ticket:
+            begun.set()
+            time.sleep(0.2)
+            kept.append(visitors.put(ANN, ticket, asked("one")))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(10)
+    with visitors.acting(ANN) as ticket:
+        assert kept == [True]
+        assert visitors.session(ANN) == asked("one")
+        assert visitors.put(ANN, ticket, asked("two"))
+    thread.join(10)
 
 
 @pytest.mark.parametrize("name", ["", "short", "x" * 65])
