@@ -19,6 +19,8 @@ from audiochat.recording.video_frames import COLOURS, WAVE_BOX, draw_frames
 
 VIDEO_NAME = "conversation.mp4"
 FRAMES_PER_S = 25
+LONGEST_S = 900
+"""Of ffmpeg's work: hours of conversation take minutes."""
 
 
 def write_video(recording: Recording, path: Path) -> None:
@@ -41,14 +43,20 @@ def write_video(recording: Recording, path: Path) -> None:
         _write_sound(timeline, folder / "sound.wav")
         (folder / "captions.srt").write_bytes(srt(timeline).encode("utf-8", "replace"))
         draw_frames(recording, timeline, folder)
-        done = subprocess.run(
-            [ffmpeg, *_arguments(timeline.duration_s)],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [ffmpeg, *_arguments(timeline.duration_s)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+                timeout=LONGEST_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DataError(
+                f"{path.name} was left out: ffmpeg took over {LONGEST_S / 60:.0f} minutes."
+            ) from error
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             why = said[-1] if said else f"exit code {done.returncode}"

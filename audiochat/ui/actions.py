@@ -29,10 +29,10 @@ def hear(session: Session, path: str | None, text: str = "", task: str = ANSWER_
 
 
 def take_turn(
-    session: Session, microphone: str, task: str, *, microphones: OpenMicrophones
+    session: Session, turn: tuple[str, int], task: str, *, microphones: OpenMicrophones
 ) -> Session:
-    """Ask what was said at the open microphone of that name."""
-    return session.ask(Message.user(task, microphones.take(microphone)))
+    """Ask the turn that was said at an open microphone, by both their names."""
+    return session.ask(Message.user(task, microphones.take(*turn)))
 
 
 def edit(session: Session, edited: tuple[int, str]) -> Session:

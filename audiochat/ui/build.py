@@ -18,7 +18,7 @@ from audiochat.ui.model_loading import Loading, Models
 from audiochat.ui.open_microphone import OpenMicrophones
 from audiochat.ui.page import Example, lay_out
 from audiochat.ui.saving import connect_saving
-from audiochat.ui.settings_panel import connect_settings
+from audiochat.ui.settings_panel import connect_preview, connect_settings
 from audiochat.ui.state_line import connect_state_line
 from audiochat.ui.visitors import Visitors
 from audiochat.voices.base import Voice
@@ -87,6 +87,7 @@ def build_page(
         events.connect(demo)
         connect_state_line(demo, page, answering)
         connect_settings(demo, page.panel)
+        connect_preview(page.panel, page.speech, answering)
         connect_saving(page, visitors)
         add_insight(page, answering, visitors)
         add_chat_endpoint(answering, options.models[0])

@@ -3,7 +3,6 @@
 All buttons that want an answer lead to one run of the model, which a new event stops first.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,9 +30,9 @@ SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
 NAMED = "() => window.audiochat.tab()"
 ARRIVED = "() => window.audiochat.arrived()"
 
-Update = dict[Any, Any]
+NOT_READY = "The page is not ready yet: wait a moment, or reload it."
 
-_log = logging.getLogger(__name__)
+Update = dict[Any, Any]
 
 
 class Events:
@@ -71,7 +70,8 @@ class Events:
             trigger_mode="multiple",
             **_QUIET,
         )
-        run.failure(self.broke, [page.visitor, page.ticket], [*self._view, page.stop], **_QUIET)
+        broken = [page.visitor, page.ticket, page.controls.model]
+        run.failure(self.broke, broken, [*self._view, page.state_line, page.stop], **_QUIET)
         for trigger, change, inputs in self._changes():
             halted = trigger(
                 lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
@@ -83,30 +83,18 @@ class Events:
             _note_correction, None, page.edited, cancels=[run], queue=False, **_QUIET
         )
         self._then(noted, actions.correct_earlier, [page.edited])
-        page.panel.preview.click(
-            self.preview, controls, page.speech, concurrency_id="light", **_QUIET
-        )
         ended = page.talk.click(_note_turn, None, page.turn, cancels=[run], queue=False, **_QUIET)
         take_turn = partial(actions.take_turn, microphones=self.microphones)
         self._then(ended, take_turn, [page.turn, page.task])
 
-    def preview(self, *controls: Any) -> str:
-        """Say a sentence in the voice chosen; gives it to the page's player."""
-        try:
-            speech = self.answering.preview(settings_of(*controls))
-        except AudioChatError as error:
-            gr.Warning(str(error))
-            return ""
-        return "\n".join([str(time.time_ns()), render.sound_line(speech)])
-
     def come_back(self, visitor: str, ticket: int) -> Update:
         """Show the conversation of a page loaded anew, and answer what it still waited for."""
-        session = self.visitors.session(visitor)
-        if ticket or not session.shown:  # this page has asked already, or nobody ever did
+        # Has this page asked already, or nobody ever?
+        if ticket or not self.visitors.session(visitor).shown:
             return {self.page.ticket: gr.skip()}
         with self.visitors.acting(visitor) as newest:
-            if session.waiting:
-                session = session.retry()
+            session = self.visitors.session(visitor)
+            session = session.retry() if session.waiting else session.settled()
             self.visitors.put(visitor, newest, session)
         return {
             **self._redrawn(session),
@@ -117,21 +105,19 @@ class Events:
 
     def run(self, visitor: str, ticket: int, rival: str, *controls: Any) -> Iterator[Update]:
         """Answer the turn asked; yields what changed on the page."""
-        session = self.visitors.session(visitor)
         keep = partial(self.visitors.put, visitor, ticket)
-        # Stopped, cleared, answered or overtaken while this run stood in line?
-        if not session.waiting or not keep(session):
-            yield self._redrawn(session)
-            return
         accounted_for = False
         try:
-            settings = replace(settings_of(*controls), rival=rival or "")
-            with self.visitors.running(visitor):
-                yield from self._run(session, settings, keep)
-            accounted_for = True
-        except AudioChatError as error:
-            keep(session.failed(str(error)))
-            yield self._redrawn(self.visitors.session(visitor))
+            with self.visitors.running(visitor, ticket):
+                session = self.visitors.session(visitor)
+                # Else it was stopped, cleared or overtaken before it began.
+                if session.waiting and keep(session):
+                    try:
+                        settings = replace(settings_of(*controls), rival=rival or "")
+                        yield from self._run(session, settings, keep)
+                    except AudioChatError as error:
+                        keep(session.failed(str(error)))
+                yield self._settled(visitor, controls[0])
             accounted_for = True
         except GeneratorExit:  # stopped
             accounted_for = True
@@ -140,22 +126,20 @@ class Events:
             if not accounted_for:
                 self._broken.add(ticket)
 
-    def broke(self, visitor: str, ticket: int) -> Update:
+    def broke(self, visitor: str, ticket: int, model: str) -> Update:
         """Say in plain words that something unforeseen failed; Gradio has logged what.
 
-        Gradio calls this after a stopped run too, which is no failure.
+        Gradio calls this after a stopped run too, which is no failure, and when a run could not
+        begin, as with settings that are none.
         """
-        if ticket not in self._broken:
+        if ticket not in self._broken and self.visitors.began(visitor, ticket):
             return {self.page.stop: gr.skip()}
         self._broken.discard(ticket)
         gr.Warning(UNEXPECTED)
         session = self.visitors.session(visitor)
-        if session.waiting:
-            self.visitors.put(visitor, ticket, session.failed(UNEXPECTED))
-        return {
-            **self._redrawn(self.visitors.session(visitor)),
-            self.page.stop: gr.Button(interactive=False),
-        }
+        session = session.failed(UNEXPECTED) if session.waiting else session.settled()
+        self.visitors.put(visitor, ticket, session)
+        return self._settled(visitor, model)
 
     def _run(
         self, session: Session, settings: Settings, keep: Callable[[Session], bool]
@@ -163,7 +147,7 @@ class Events:
         """Answer until the turn has its reply, or until `keep` says that it came too late."""
         page = self.page
         sound = [f"{time.time_ns()}"]
-        drawn_at, stage, shown = 0.0, "", session
+        drawn_at, stage, shown, asking = 0.0, "", session, True
         yield {
             **self._redrawn(session),
             page.stop: gr.Button(interactive=True),
@@ -186,9 +170,9 @@ class Events:
             if step.speech is not None:
                 sound.append(render.sound_line(step.speech))
                 update[page.speech] = "\n".join(sound)
-            if not step.session.waiting:
+            if asking and not step.session.waiting:
                 update |= self._redrawn(step.session)
-                update[page.stop] = gr.Button(interactive=step.session.working)
+            asking = step.session.waiting
             yield update
 
     # How it is wired.
@@ -198,6 +182,15 @@ class Events:
         page = self.page
         compared = [page.compared, page.swap]
         return [page.chat, page.correction, page.words, *compared]
+
+    def _settled(self, visitor: str, model: str) -> Update:
+        """Draw the page as it is when no run is under way."""
+        session = self.visitors.session(visitor)
+        return {
+            **self._redrawn(session),
+            self.page.state_line: state_line(self.answering, model),
+            self.page.stop: gr.Button(interactive=session.waiting),
+        }
 
     def _drawn(self, session: Session) -> Update:
         """Draw the conversation."""
@@ -256,12 +249,13 @@ class Events:
                 except AudioChatError as error:
                     gr.Warning(str(error))
                     session = session.settled()
-                self.visitors.put(visitor, ticket, session)
+                if not self.visitors.put(visitor, ticket, session):
+                    gr.Warning(NOT_READY)
             update[page.stop] = gr.Button(interactive=session.waiting)
             if not session.waiting:
                 return {**update, page.speech: "", **self._redrawn(session)}
             update[page.ticket] = ticket
-            # The run draws the turn too: drawing it twice would make a lone visitor wait.
+            # The run draws it too: drawing it twice would make a lone visitor wait.
             return {**update, **self._redrawn(session)} if self.answering.busy else update
 
         shown = [page.mic, page.stop, page.state_line, page.ticket, page.speech]
@@ -283,8 +277,8 @@ class Events:
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def _note_turn(data: gr.EventData) -> str:
-    return str(data.visitor)
+def _note_turn(data: gr.EventData) -> tuple[str, int]:
+    return str(data.visitor), int(data.turn)
 
 
 def _note_correction(data: gr.EventData) -> tuple[int, str]:

@@ -36,7 +36,8 @@
     ask: null,
     visitor: "",
     asking: false,
-    waiting: [], // pieces not sent yet
+    waiting: [], // pieces that the server has not confirmed yet
+    sampled: 0, // samples taken since it was opened
     sending: false,
     // What happened when, for tests and `bench`.
     log: [],
@@ -74,41 +75,49 @@
     }
   }
 
+  let opened = 0; // how often it was opened or closed: what was begun before is given up
+
   async function begin() {
+    const mine = ++opened;
     show("opening");
     player.unlock();
+    let stream, context;
     try {
-      talk.stream = await navigator.mediaDevices.getUserMedia({
+      stream = await navigator.mediaDevices.getUserMedia({
         audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
       });
-    } catch {
-      return end(); // microphone.js has said why
+      // Firefox gives no sound to a context of another rate than the microphone's.
+      const rate = /Firefox/.test(navigator.userAgent) ? {} : { sampleRate: RATE };
+      context = new AudioContext(rate);
+      const module = URL.createObjectURL(new Blob([CAPTURE], { type: "text/javascript" }));
+      await context.audioWorklet.addModule(module);
+      URL.revokeObjectURL(module);
+    } catch (error) {
+      if (stream) console.error("the open microphone could not be followed", error);
+      close(stream, context);
+      if (mine === opened) end(); // microphone.js has said why
+      return;
     }
-    if (talk.state !== "opening") return close();
-    // Firefox gives no sound to a context of another rate than the microphone's.
-    const rate = /Firefox/.test(navigator.userAgent) ? {} : { sampleRate: RATE };
-    talk.context = new AudioContext(rate);
-    const module = URL.createObjectURL(new Blob([CAPTURE], { type: "text/javascript" }));
-    await talk.context.audioWorklet.addModule(module);
-    URL.revokeObjectURL(module);
-    const node = new AudioWorkletNode(talk.context, "capture", { numberOfOutputs: 0 });
-    const offset = performance.now() - 1000 * talk.context.currentTime;
+    if (mine !== opened) return close(stream, context);
+    const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    const offset = performance.now() - 1000 * context.currentTime;
     node.port.onmessage = ({ data }) => take(data.samples, offset + 1000 * data.seconds);
-    talk.context.createMediaStreamSource(talk.stream).connect(node);
-    talk.stream.getTracks()[0].onended = end; // unplugged, or taken away
-    talk.visitor = crypto.randomUUID();
-    talk.waiting = [];
+    context.createMediaStreamSource(stream).connect(node);
+    stream.getTracks()[0].onended = end; // unplugged, or taken away
+    Object.assign(talk, { stream, context, visitor: crypto.randomUUID() });
+    Object.assign(talk, { sampled: 0, waiting: [] });
     show("listening");
   }
 
-  function close() {
-    talk.stream?.getTracks().forEach((track) => track.stop());
-    talk.context?.close().catch(() => {});
-    talk.stream = talk.context = null;
+  function close(stream, context) {
+    stream?.getTracks().forEach((track) => track.stop());
+    context?.close().catch(() => {});
   }
 
   function end() {
-    close();
+    opened++;
+    close(talk.stream, talk.context);
+    talk.stream = talk.context = null;
     talk.waiting = [];
     talk.asking = false;
     show("off");
@@ -121,7 +130,8 @@
     for (const sample of samples) power += sample * sample;
     level(Math.sqrt(power / samples.length));
     const busy = replying(moment);
-    talk.waiting.push({ samples, replying: busy });
+    talk.waiting.push({ samples, replying: busy, first: talk.sampled });
+    talk.sampled += samples.length;
     const most = (KEPT_S * talk.context.sampleRate) / PIECE;
     if (talk.waiting.length > most) talk.waiting.shift();
     if (busy && talk.state !== "hearing") show(answering() ? "thinking" : "speaking");
@@ -137,17 +147,21 @@
     let count = talk.waiting.findIndex((piece) => piece.replying !== first);
     if (count < 0) count = talk.waiting.length;
     const pieces = talk.waiting.slice(0, count);
-    const rate = talk.context?.sampleRate;
+    const { visitor } = talk;
     try {
       const answer = await talk.server.listen({
-        visitor: talk.visitor,
+        visitor,
+        first: pieces[0].first,
         samples: encoded(pieces),
-        rate,
+        rate: talk.context?.sampleRate,
         replying: first,
         ...settings(),
       });
-      talk.waiting.splice(0, count);
-      act(answer, first);
+      // Meanwhile the microphone may have been closed and opened, or the oldest been let go.
+      if (visitor === talk.visitor) {
+        talk.waiting = talk.waiting.filter((piece) => piece.first > pieces.at(-1).first);
+        act(answer, first);
+      }
     } catch (error) {
       console.warn("the microphone's sound could not be sent", error);
       if (talk.context) show("lost");

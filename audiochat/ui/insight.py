@@ -53,7 +53,7 @@ def add_insight(page: Page, answering: Answering, visitors: Visitors) -> None:
         [page.visitor, page.controls.model],
         answers,
         concurrency_limit=4,
-        concurrency_id="light",
+        concurrency_id="pictures",
         trigger_mode="multiple",
         show_progress="hidden",
         api_visibility="private",

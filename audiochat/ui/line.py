@@ -33,10 +33,7 @@ class Line:
         place = Place(self._places, self._moved)
         with self._moved:
             if len(self._places) >= self._limit:
-                raise ModelError(
-                    "Too many people are waiting. What you said is kept: "
-                    "press Retry in a minute or two."
-                )
+                raise ModelError("Too many people are waiting. Try again in a minute or two.")
             self._places.append(place)
         try:
             yield place

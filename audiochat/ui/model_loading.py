@@ -102,9 +102,3 @@ class Models:
                 self._loading[name] = known
             known.start()
             return known
-
-    def close(self) -> None:
-        """Close every backend that is loaded."""
-        for loading in self._loading.values():
-            if loading.value is not None:
-                loading.value.close()

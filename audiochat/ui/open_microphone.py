@@ -9,7 +9,7 @@ import threading
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ MAX_VISITORS = 64
 MAX_PIECE_S = 30.0
 """Longest sound sent at a time: a page that lost its connection sends what it kept meanwhile."""
 
+MAX_TURNS = 4
+"""Turns of a visitor kept until they are taken."""
+
 END_SILENCE_S = (0.3, 3.0)
 """Least and most silence that may end a turn."""
 
@@ -38,6 +41,9 @@ class Piece:
     """What the browser sends."""
 
     visitor: str
+    first: int
+    """Samples before these since the microphone was opened: sound that came already, because its
+    answer was lost on the way, is known by it."""
     samples: np.ndarray
     """(N,) float32"""
     rate: int
@@ -54,6 +60,7 @@ class Piece:
         try:
             samples = np.frombuffer(b64decode(sent["samples"], validate=True), "<i2")
             rate, silence_s = int(sent["rate"]), float(sent["endSilence"])
+            first = int(sent["first"])
             visitor = str(sent["visitor"])
             replying, barge_in = bool(sent["replying"]), bool(sent["bargeIn"])
         except (KeyError, TypeError, ValueError, OverflowError, NotBase64) as error:
@@ -66,6 +73,7 @@ class Piece:
         turns = TurnTaking(end_silence_s=min(max(silence_s, low), high))
         return cls(
             visitor,
+            first,
             samples.astype(np.float32) / _FULL_SCALE,
             rate,
             replying,
@@ -80,12 +88,20 @@ class _Visitor:
     microphone: OpenMicrophone = field(default_factory=OpenMicrophone)
     resampler: soxr.ResampleStream | None = None
     rate: int = SAMPLE_RATE
-    turn: Waveform | None = None
+    heard: int = 0
+    """Samples that came, at the microphone's rate."""
+    turns: dict[int, Waveform] = field(default_factory=dict)
+    """Those not taken yet, by their names."""
     n_turns: int = 0
+    answer: dict[str, Any] = field(default_factory=dict)
+    """The last one, which the page may have missed."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def at_working_rate(self, piece: Piece) -> np.ndarray:
-        """The piece's samples at SAMPLE_RATE, without seams between pieces."""
+    def new_sound(self, piece: Piece) -> np.ndarray:
+        """What of the piece did not come before, at SAMPLE_RATE, without seams between pieces."""
+        known = min(max(self.heard - piece.first, 0), len(piece.samples))
+        piece = replace(piece, samples=piece.samples[known:])
+        self.heard = piece.first + known + len(piece.samples)
         if piece.rate != self.rate:
             self.rate = piece.rate
             self.resampler = soxr.ResampleStream(piece.rate, SAMPLE_RATE, 1, dtype="float32")
@@ -118,7 +134,8 @@ class OpenMicrophones:
             return {"trouble": str(error)}
         visitor = self._visitor(piece.visitor)
         with visitor.lock:
-            samples = visitor.at_working_rate(piece)
+            missed = visitor.answer if piece.first < visitor.heard else {}
+            samples = visitor.new_sound(piece)
             visitor.microphone, events = visitor.microphone.follow(
                 self._shared_detector(), samples, piece.settings, replying=piece.replying
             )
@@ -126,27 +143,32 @@ class OpenMicrophones:
                 "state": "hearing" if visitor.microphone.hearing else "listening",
                 "began": any(isinstance(event, SpeechBegan) for event in events),
             }
+            if missed:
+                answer["began"] |= missed["began"]
+                answer |= {key: missed[key] for key in ("turn",) if key in missed}
             for event in events:
                 if isinstance(event, TurnEnded):
-                    visitor.turn = event.recording
                     visitor.n_turns += 1
                     answer["turn"] = visitor.n_turns
+                    visitor.turns[visitor.n_turns] = event.recording
+                    visitor.turns.pop(visitor.n_turns - MAX_TURNS, None)
+            visitor.answer = answer
         for event in events:
             if isinstance(event, Paused):
                 self._hear_ahead(event.recording)
         return answer
 
-    def take(self, visitor: str) -> Waveform:
-        """Give the turn that has ended, once.
+    def take(self, visitor: str, name: int) -> Waveform:
+        """Give the turn of that name, once.
 
         Raises:
             AudioError: there is none.
         """
-        known = self._visitors.get(visitor)
-        turn = known.turn if known else None
-        if known is None or turn is None:
+        known = self._visitors.get(visitor, _Visitor())
+        with known.lock:
+            turn = known.turns.pop(name, None)
+        if turn is None:
             raise AudioError("What you said was lost on the way. Please say it again.")
-        known.turn = None
         return turn
 
     def _visitor(self, name: str) -> _Visitor:

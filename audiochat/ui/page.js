@@ -85,13 +85,34 @@
   };
 
   // The name of this tab, by which its conversation is found again when the page is loaded anew.
+  // A browser that duplicates a tab copies its name too: the first holds it by a lock.
   const TAB = "audiochat.tab";
-  window.audiochat.tab = () => {
-    const known = sessionStorage.getItem(TAB);
-    if (known) return known;
+  const PATIENCE = 5; // the page before this one may still hold the name for a moment
+  const free = (name) =>
+    new Promise((told) => {
+      const hold = (lock) => (told(!!lock), lock && new Promise(() => {}));
+      if (!navigator.locks) return told(true); // over plain HTTP
+      navigator.locks.request(`${TAB} ${name}`, { ifAvailable: true }, hold);
+    });
+
+  window.audiochat.tab = async () => {
+    try {
+      const known = sessionStorage.getItem(TAB);
+      for (let tries = known ? PATIENCE : 0; tries; tries--) {
+        if (await free(known)) return known;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    } catch {
+      // no storage: the name is for this page alone
+    }
     const bytes = crypto.getRandomValues(new Uint8Array(16));
     const name = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    sessionStorage.setItem(TAB, name);
+    await free(name);
+    try {
+      sessionStorage.setItem(TAB, name);
+    } catch {
+      // as above
+    }
     return name;
   };
 

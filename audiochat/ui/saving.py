@@ -4,8 +4,10 @@ What is saved is for its visitor alone: it lies in a folder whose name nobody ca
 with the page's other sounds.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from audiochat.recording.reading import read
 from audiochat.recording.video import VIDEO_NAME, write_video
 from audiochat.recording.web_page import PAGE_NAME
 from audiochat.ui import words
-from audiochat.ui.session import Session
+from audiochat.ui.session import STOPPED_EARLY, Session
 from audiochat.ui.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ def connect_saving(page: "Page", visitors: Visitors) -> None:
         write_down,
         page.visitor,
         page.saved,
-        concurrency_limit=4,
-        concurrency_id="light",
+        concurrency_limit=1,
+        concurrency_id="saving",  # drawing a video takes long: nothing else waits for it
         api_visibility="private",
     )
 
@@ -71,9 +73,13 @@ def save(session: Session, folder: Path) -> Iterator[Any]:
         recording = session.recording(by)
         folder.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix="saved-", dir=folder))
-        make_folder(made)
-        write(recording, made)
-        files = [str(made / PAGE_NAME), str(made / ZIP_NAME)]
+        with tempfile.TemporaryDirectory(dir=folder) as whole:
+            make_folder(Path(whole))
+            write(recording, Path(whole))
+            # Gradio deletes in time what it offers, and nothing else.
+            files = [
+                str(shutil.move(Path(whole) / name, made / name)) for name in (PAGE_NAME, ZIP_NAME)
+            ]
         yield gr.File(files, visible=True)
         write_video(recording, made / VIDEO_NAME)
         yield gr.File([*files, str(made / VIDEO_NAME)], visible=True)
@@ -89,4 +95,8 @@ def opened(session: Session, path: str) -> Session:
         AudioChatError: it is not a conversation of this program; the sentence is for the person.
     """
     recording = read(Path(path))
-    return Session(recording.conversation, recording.replies)
+    *history, last = recording.conversation.messages
+    if last.role == "assistant":
+        return Session(recording.conversation, recording.replies)
+    conversation = replace(recording.conversation, messages=tuple(history))
+    return Session(conversation, recording.replies, asked=last, trouble=STOPPED_EARLY)

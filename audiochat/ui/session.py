@@ -54,6 +54,15 @@ class Session:
         return self.waiting or (self.rival is not None and self.rival.waiting)
 
     @property
+    def n_bytes(self) -> int:
+        """Memory that its sounds take, those of both models."""
+        heard = [part.waveform for message in self.shown for part in message.audio_parts]
+        said = [note.speech for note in self.notes if note.speech is not None]
+        said += [piece.waveform for piece in self.spoken]
+        rival = self.rival.n_bytes if self.rival is not None else 0
+        return rival + sum(waveform.samples.nbytes for waveform in (*heard, *said))
+
+    @property
     def question(self) -> Conversation:
         """The conversation to answer: the history and the turn asked."""
         if self.asked is None:

@@ -1,15 +1,17 @@
 """The settings panel: its components, what they say of a turn, and how they stay in the browser."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
+from audiochat.errors import AudioChatError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT, PRESETS
 from audiochat.sampling import MAX_SEED, Sampling
-from audiochat.ui import texts, words
-from audiochat.ui.answering import Settings
+from audiochat.ui import render, texts, words
+from audiochat.ui.answering import Answering, Settings
 from audiochat.voices.base import FACTOR_RANGE, VoiceStyle
 
 VOICE_OFF = "off"
@@ -167,6 +169,27 @@ def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
         **quiet,
     )
     demo.load(restored(kept), stored, kept, queue=False, **quiet)
+
+
+def connect_preview(panel: Panel, player: gr.HTML, answering: Answering) -> None:
+    """Let the button say a sentence in the voice chosen, by the page's player."""
+
+    def preview(*controls: Any) -> str:
+        try:
+            speech = answering.preview(settings_of(*controls))
+        except AudioChatError as error:
+            gr.Warning(str(error))
+            return ""
+        return "\n".join([str(time.time_ns()), render.sound_line(speech)])
+
+    panel.preview.click(
+        preview,
+        panel.controls.all(),
+        player,
+        concurrency_id="preview",
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
 def preset_of(prompt: str) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from audiochat.ui.session import Session
 
-MAX_VISITORS = 256
-"""Conversations kept at a time: beyond them the one that was left longest ago is forgotten."""
+MAX_VISITORS, MAX_BYTES = 1_024, 2_000_000_000
+"""Conversations kept at a time, and their sound: beyond them the one that was left longest ago is
+forgotten, but never the one that grows."""
 
 KEEP_S = 12 * 3_600.0
 """A conversation that nobody touched for so long is forgotten. The page says so: change
@@ -35,6 +36,8 @@ class _Visitor:
     session: Session = field(default_factory=Session)
     newest: int = 0
     """Ticket of the newest thing done; what has an older one came too late."""
+    begun: int = 0
+    """Ticket of the newest run that began."""
     n_running: int = 0
     touched_s: float = 0.0
     acts: threading.Lock = field(default_factory=threading.Lock)
@@ -46,9 +49,15 @@ class _Visitor:
 class Visitors:
     """The conversations by visitor, bounded in number and time."""
 
-    def __init__(self, *, max_visitors: int = MAX_VISITORS, keep_s: float = KEEP_S) -> None:
+    def __init__(
+        self,
+        *,
+        max_visitors: int = MAX_VISITORS,
+        max_bytes: int = MAX_BYTES,
+        keep_s: float = KEEP_S,
+    ) -> None:
         """Nobody is there yet."""
-        self._max_visitors, self._keep_s = max_visitors, keep_s
+        self._max_visitors, self._max_bytes, self._keep_s = max_visitors, max_bytes, keep_s
         self._tickets = itertools.count(1)
         self._visitors: dict[str, _Visitor] = {}
         self._lock = threading.Lock()
@@ -56,7 +65,9 @@ class Visitors:
 
     def session(self, name: str) -> Session:
         """What the visitor's page shows: a fresh session for one not known (any more)."""
-        return self._visitor(name).session
+        with self._lock:
+            known = self._visitors.get(name)
+        return known.session if known else Session()
 
     @contextmanager
     def acting(self, name: str) -> Iterator[int]:
@@ -72,11 +83,12 @@ class Visitors:
             yield visitor.newest
 
     @contextmanager
-    def running(self, name: str) -> Iterator[None]:
-        """Answer a turn of the visitor, until the block ends."""
+    def running(self, name: str, ticket: int) -> Iterator[None]:
+        """Answer the turn with that ticket, until the block ends."""
         visitor = self._visitor(name)
         with visitor.stopped:
             visitor.n_running += 1
+            visitor.begun = max(visitor.begun, ticket)
         try:
             yield
         finally:
@@ -91,7 +103,12 @@ class Visitors:
             if visitor.newest != ticket:
                 return False
             visitor.session = session
-            return True
+        self._make_room()
+        return True
+
+    def began(self, name: str, ticket: int) -> bool:
+        """Whether the answer to the turn with that ticket, or to a newer one, was begun."""
+        return self._visitor(name).begun >= ticket
 
     def _visitor(self, name: str) -> _Visitor:
         if len(name) not in NAME_LENGTHS:
@@ -100,14 +117,24 @@ class Visitors:
             known = self._visitors.pop(name, None) or _Visitor()
             self._visitors[name] = known  # the one touched last is the last
             known.touched_s = time.monotonic()
-            if len(self._visitors) > self._max_visitors:
-                del self._visitors[next(iter(self._visitors))]
             if self._sweeping is None:
                 self._sweep_later()
             return known
 
+    def _make_room(self) -> None:
+        """Forget those left longest ago while there are too many, or too much sound."""
+        with self._lock:
+            left = list(self._visitors)[:-1]
+            n_bytes = {name: known.session.n_bytes for name, known in self._visitors.items()}
+            total = sum(n_bytes.values())
+            for name in left:
+                if len(self._visitors) <= self._max_visitors and total <= self._max_bytes:
+                    break
+                total -= n_bytes[name]
+                del self._visitors[name]
+
     def _sweep_later(self) -> None:
-        self._sweeping = threading.Timer(self._keep_s / 4, self._sweep)
+        self._sweeping = threading.Timer(self._keep_s / 50, self._sweep)
         self._sweeping.daemon = True
         self._sweeping.start()
 

@@ -68,4 +68,4 @@ def test_a_turn_too_many_is_kept_to_be_retried() -> None:
     (step,) = alone.steps(asked("one"), Settings("first", style=None))
     assert step.session.asked == Message.user("one")
     assert step.session.trouble == step.notice
-    assert "press Retry" in step.notice
+    assert "Too many people" in step.notice

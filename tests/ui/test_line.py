@@ -53,6 +53,6 @@ def test_who_leaves_the_middle_lets_the_later_move_up() -> None:
 def test_a_full_line_is_refused_in_words_and_keeps_its_order() -> None:
     line = Line(limit=2)
     with line.place(), line.place() as second:
-        with pytest.raises(ModelError, match="What you said is kept"), line.place():
+        with pytest.raises(ModelError, match="Too many people"), line.place():
             pass
         assert second.wait(0) == 1

@@ -506,3 +506,33 @@ def test_a_conversation_outlives_a_lost_connection(stage, visit) -> None:
     wait_for_bubbles(page, 2)
     ask(page, "two")
     assert texts(backend.conversations[-1]) == ["one", "Turn 1. You said: one.", "two"]
+
+
+def test_a_duplicated_tab_has_a_conversation_of_its_own(stage, visit) -> None:
+    page = visit(stage.address)
+    ask(page, "one")
+    name = page.evaluate("sessionStorage.getItem('audiochat.tab')")
+    other = page.context.new_page()
+    other.add_init_script(f"sessionStorage.setItem('audiochat.tab', '{name}')")
+    other.goto(stage.address)
+    other.wait_for_function("name => sessionStorage.getItem('audiochat.tab') !== name", arg=name)
+    other.wait_for_selector(".state.ready")
+    ask(other, "two")
+    assert bubbles(other) == ["two", "Turn 1. You said: two."]
+    ask(page, "three")
+    assert bubbles(page)[:2] == ["one", "Turn 1. You said: one."]
+    other.close()
+
+
+def test_settings_that_are_none_leave_the_page_usable(stage, visit) -> None:
+    page = visit(stage.address)
+    page.click("#settings button, #settings summary")
+    page.get_by_label("Seed").fill("99999999999")
+    page.fill("#box textarea", "one")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('⚠️')")
+    page.wait_for_function("document.querySelector('#stop').disabled")
+    page.get_by_label("Seed").fill("1")
+    page.click("#retry")
+    page.wait_for_selector("#chat small")
+    assert bubbles(page) == ["one", "Turn 1. You said: one."]

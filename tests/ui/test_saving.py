@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fakes import EchoBackend
+from audiochat.conversation import Conversation, Message
+from audiochat.ui import saving
+from audiochat.ui.session import Session
+from tests.fakes import EchoBackend, tone
 from tests.ui.test_page import ask, bubbles, record, toast, wait_for_bubbles
 
 
@@ -82,3 +85,31 @@ def test_nothing_said_is_nothing_to_save(stage, visit) -> None:
     page.click("#saving button, #saving summary")
     page.click("#save")
     assert "Nothing was said yet" in toast(page)
+
+
+def test_what_is_left_of_saving_is_what_is_offered(tmp_path: Path) -> None:
+    session = Session().ask(Message.user(tone(1.0)))
+    list(saving.save(session, tmp_path))
+    offered = {
+        "index.html",
+        "conversation.zip",
+        *(["conversation.mp4"] * bool(shutil.which("ffmpeg"))),
+    }
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == offered
+
+
+def test_a_question_saved_without_its_answer_is_opened_as_that(tmp_path: Path) -> None:
+    asked = (
+        Session()
+        .ask(Message.user("one"))
+        .answered(Conversation().add(Message.user("one")).add(Message.assistant("1")), None)
+    )
+    asked = asked.ask(Message.user("two")).settled()
+    list(saving.save(asked, tmp_path))
+    (found,) = tmp_path.rglob("*.zip")
+    opened = saving.opened(Session(), str(found))
+    assert opened.asked == Message.user("two")
+    assert not opened.waiting
+    again = opened.retry()
+    assert [message.text for message in again.question.messages] == ["one", "1", "two"]
+    assert opened.ask(Message.user("three")).question.messages[-1].text == "three"

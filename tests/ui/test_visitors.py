@@ -8,6 +8,7 @@ import pytest
 from audiochat.conversation import Message
 from audiochat.ui.session import Session
 from audiochat.ui.visitors import Visitors
+from tests.fakes import tone
 
 ANN, BOB = "a" * 32, "b" * 32
 
@@ -48,7 +49,7 @@ def test_what_is_new_waits_for_the_run_before_it_to_stop() -> None:
     kept: list[bool] = []
 
     def run() -> None:
-        with visitors.running(ANN):
+        with visitors.running(ANN, late):
             started.set()
             while visitors.put(ANN, late, asked("one").written("late")):
                 time.sleep(0.01)
@@ -68,7 +69,7 @@ def test_what_is_new_waits_for_the_run_before_it_to_stop() -> None:
 def test_a_run_that_does_not_stop_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audiochat.ui.visitors.STOP_WITHIN_S", 0.1)
     visitors = Visitors()
-    with visitors.running(ANN), visitors.acting(ANN) as ticket:
+    with visitors.running(ANN, 0), visitors.acting(ANN) as ticket:
         assert visitors.put(ANN, ticket, asked("two"))
 
 
@@ -104,10 +105,24 @@ def test_the_one_left_longest_ago_makes_room() -> None:
     visitors = Visitors(max_visitors=2)
     keep(visitors, ANN, asked("one"))
     keep(visitors, BOB, asked("two"))
-    visitors.session(ANN)
+    for number in range(10):  # who only looks takes no one's place
+        assert visitors.session(f"{number:032}") == Session()
+    keep(visitors, ANN, asked("one"))
     keep(visitors, "c" * 32, asked("three"))
     assert visitors.session(ANN) == asked("one")
     assert visitors.session(BOB) == Session()
+
+
+def test_those_left_longest_make_room_for_sound() -> None:
+    spoken = Session().ask(Message.user(tone(10.0)))
+    assert spoken.n_bytes == 4 * 16_000 * 10
+    visitors = Visitors(max_bytes=3 * spoken.n_bytes // 2)
+    keep(visitors, ANN, spoken)
+    keep(visitors, BOB, spoken)
+    assert visitors.session(ANN) == Session()
+    assert visitors.session(BOB) == spoken
+    keep(visitors, BOB, Session().ask(Message.user(tone(30.0))))  # too much, yet the newest
+    assert visitors.session(BOB).n_bytes == 3 * spoken.n_bytes
 
 
 def test_who_stays_away_is_forgotten_though_nobody_else_comes() -> None:
