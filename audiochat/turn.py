@@ -148,8 +148,12 @@ class _Speaker:
             self._count += 1
 
     def close(self) -> None:
-        """Drop what is not voiced yet and join the worker."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Drop what is not voiced yet.
+
+        The piece being voiced is not waited for: a page closes a stopped turn on the thread that
+        serves everybody, and a neural voice may be at it for seconds.
+        """
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _say(self, pieces: list[str]) -> None:
         voice = self._voice
