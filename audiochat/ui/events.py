@@ -52,8 +52,8 @@ class Events:
         self.microphones = microphones
         self.examples = examples
         self.folder = Path(page.chat.GRADIO_CACHE)
-        self._broken: set[int] = set()
-        """Tickets of runs that failed unforeseen."""
+        self._broken: set[str] = set()
+        """Visitors whose run failed unforeseen."""
 
     def connect(self, demo: gr.Blocks) -> None:
         """Register every event with Gradio."""
@@ -64,7 +64,7 @@ class Events:
         controls = page.controls.all()
         run = page.ticket.change(
             self.run,
-            [page.visitor, page.ticket, page.rival, *controls],
+            [page.visitor, page.rival, *controls],
             [*self._view, page.speech, page.state_line, page.stop],
             concurrency_limit=None,  # they stand in a line of our own, which says how long it is
             trigger_mode="multiple",
@@ -103,20 +103,22 @@ class Events:
 
     # The run of the model.
 
-    def run(self, visitor: str, ticket: int, rival: str, *controls: Any) -> Iterator[Update]:
+    def run(self, visitor: str, rival: str, *controls: Any) -> Iterator[Update]:
         """Answer the turn asked; yields what changed on the page."""
-        keep = partial(self.visitors.put, visitor, ticket)
         accounted_for = False
         try:
-            with self.visitors.running(visitor, ticket):
-                session = self.visitors.session(visitor)
-                # Else it was stopped, cleared or overtaken before it began.
-                if session.waiting and keep(session):
-                    try:
-                        settings = replace(settings_of(*controls), rival=rival or "")
-                        yield from self._run(session, settings, keep)
-                    except AudioChatError as error:
-                        keep(session.failed(str(error)))
+            with self.visitors.answering(visitor) as turn:
+                if turn is None:  # stopped, cleared or overtaken before it began
+                    accounted_for = True
+                    yield {self.page.stop: gr.skip()}
+                    return
+                ticket, session = turn
+                keep = partial(self.visitors.put, visitor, ticket)
+                try:
+                    settings = replace(settings_of(*controls), rival=rival or "")
+                    yield from self._run(session, settings, keep)
+                except AudioChatError as error:
+                    keep(session.failed(str(error)))
                 yield self._settled(visitor, controls[0])
             accounted_for = True
         except GeneratorExit:  # stopped
@@ -124,7 +126,7 @@ class Events:
             raise
         finally:
             if not accounted_for:
-                self._broken.add(ticket)
+                self._broken.add(visitor)
 
     def broke(self, visitor: str, ticket: int, model: str) -> Update:
         """Say in plain words that something unforeseen failed; Gradio has logged what.
@@ -132,13 +134,14 @@ class Events:
         Gradio calls this after a stopped run too, which is no failure, and when a run could not
         begin, as with settings that are none.
         """
-        if ticket not in self._broken and self.visitors.began(visitor, ticket):
+        if visitor not in self._broken and self.visitors.begins(visitor, ticket):
             return {self.page.stop: gr.skip()}
-        self._broken.discard(ticket)
+        self._broken.discard(visitor)
         gr.Warning(UNEXPECTED)
-        session = self.visitors.session(visitor)
-        session = session.failed(UNEXPECTED) if session.waiting else session.settled()
-        self.visitors.put(visitor, ticket, session)
+        with self.visitors.acting(visitor) as ticket:
+            session = self.visitors.session(visitor)
+            session = session.failed(UNEXPECTED) if session.waiting else session.settled()
+            self.visitors.put(visitor, ticket, session)
         return self._settled(visitor, model)
 
     def _run(

@@ -26,6 +26,9 @@ STOP_WITHIN_S = 2.0
 """What is new waits at most so long for a run to stop that came before it: until then the page may
 still be told of what is old."""
 
+BEGIN_WITHIN_S = 5.0
+"""A turn whose answer is not begun by then will not be: its run was refused, or lost."""
+
 NAME_LENGTHS = range(16, 65)
 """Of the names that tabs give themselves: long enough that nobody guesses another's. For any other
 name nothing is kept."""
@@ -36,8 +39,10 @@ class _Visitor:
     session: Session = field(default_factory=Session)
     newest: int = 0
     """Ticket of the newest thing done; what has an older one came too late."""
+    kept: int = 0
+    """Ticket of what put the session that is there."""
     begun: int = 0
-    """Ticket of the newest run that began."""
+    """Ticket of the newest turn whose answer was begun."""
     n_running: int = 0
     touched_s: float = 0.0
     acts: threading.Lock = field(default_factory=threading.Lock)
@@ -79,22 +84,41 @@ class Visitors:
         with visitor.acts:
             with visitor.stopped:
                 visitor.newest = next(self._tickets)
+                visitor.stopped.notify_all()
                 visitor.stopped.wait_for(lambda: not visitor.n_running, STOP_WITHIN_S)
             yield visitor.newest
 
     @contextmanager
-    def running(self, name: str, ticket: int) -> Iterator[None]:
-        """Answer the turn with that ticket, until the block ends."""
+    def answering(self, name: str) -> Iterator[tuple[int, Session] | None]:
+        """Answer the visitor's newest turn until the block ends; gives its ticket and session.
+
+        None if no turn waits, or its answer was begun already. Which run answers it is all one: a
+        page's messages may overtake each other, and the newest turn is what the visitor wants.
+        """
         visitor = self._visitor(name)
         with visitor.stopped:
+            turn = None
+            if visitor.session.waiting and visitor.begun < visitor.newest == visitor.kept:
+                turn = (visitor.newest, visitor.session)
+                visitor.begun = visitor.newest
+                visitor.stopped.notify_all()
             visitor.n_running += 1
-            visitor.begun = max(visitor.begun, ticket)
         try:
-            yield
+            yield turn
         finally:
             with visitor.stopped:
                 visitor.n_running -= 1
                 visitor.stopped.notify_all()
+
+    def begins(self, name: str, ticket: int) -> bool:
+        """Whether the answer to that turn is begun within a while, or need not be any more."""
+        visitor = self._visitor(name)
+
+        def begun() -> bool:
+            return visitor.begun >= ticket or visitor.newest != ticket
+
+        with visitor.stopped:
+            return visitor.stopped.wait_for(begun, BEGIN_WITHIN_S)
 
     def put(self, name: str, ticket: int, session: Session) -> bool:
         """Keep `session`, unless the visitor has done something newer; says whether it is kept."""
@@ -102,13 +126,9 @@ class Visitors:
         with visitor.stopped:
             if visitor.newest != ticket:
                 return False
-            visitor.session = session
+            visitor.session, visitor.kept = session, ticket
         self._make_room()
         return True
-
-    def began(self, name: str, ticket: int) -> bool:
-        """Whether the answer to the turn with that ticket, or to a newer one, was begun."""
-        return self._visitor(name).begun >= ticket
 
     def _visitor(self, name: str) -> _Visitor:
         if len(name) not in NAME_LENGTHS:

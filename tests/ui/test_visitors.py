@@ -49,7 +49,7 @@ def test_what_is_new_waits_for_the_run_before_it_to_stop() -> None:
     kept: list[bool] = []
 
     def run() -> None:
-        with visitors.running(ANN, late):
+        with visitors.answering(ANN):
             started.set()
             while visitors.put(ANN, late, asked("one").written("late")):
                 time.sleep(0.01)
@@ -69,8 +69,47 @@ def test_what_is_new_waits_for_the_run_before_it_to_stop() -> None:
 def test_a_run_that_does_not_stop_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audiochat.ui.visitors.STOP_WITHIN_S", 0.1)
     visitors = Visitors()
-    with visitors.running(ANN, 0), visitors.acting(ANN) as ticket:
+    with visitors.answering(ANN), visitors.acting(ANN) as ticket:
         assert visitors.put(ANN, ticket, asked("two"))
+
+
+def test_a_turn_is_answered_once_and_by_whichever_run_comes() -> None:
+    visitors = Visitors()
+    keep(visitors, ANN, asked("one"))
+    newest = keep(visitors, ANN, asked("two"))
+    with visitors.answering(ANN) as turn:  # the run that the first question sent for
+        assert turn == (newest, asked("two"))
+    with visitors.answering(ANN) as turn:
+        assert turn is None
+    keep(visitors, ANN, asked("three").settled())
+    with visitors.answering(ANN) as turn:
+        assert turn is None
+
+
+def test_no_turn_is_answered_while_a_newer_one_is_put() -> None:
+    visitors = Visitors()
+    keep(visitors, ANN, asked("one"))
+    with visitors.acting(ANN) as ticket:
+        with visitors.answering(ANN) as turn:
+            assert turn is None
+        visitors.put(ANN, ticket, asked("two"))
+    with visitors.answering(ANN) as turn:
+        assert turn == (ticket, asked("two"))
+
+
+def test_a_turn_that_no_run_comes_for_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiochat.ui.visitors.BEGIN_WITHIN_S", 0.1)
+    visitors = Visitors()
+    first = keep(visitors, ANN, asked("one"))
+    assert not visitors.begins(ANN, first)
+    monkeypatch.setattr("audiochat.ui.visitors.BEGIN_WITHIN_S", 30.0)
+    later = threading.Timer(0.1, keep, (visitors, ANN, asked("two")))
+    later.start()
+    assert visitors.begins(ANN, first)
+    later.join(10)
+    with visitors.answering(ANN) as turn:
+        assert turn is not None
+        assert visitors.begins(ANN, turn[0])
 
 
 def test_two_things_done_at_once_are_done_one_after_the_other() -> None:
