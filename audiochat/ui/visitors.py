@@ -87,6 +87,7 @@ class Visitors:
                 visitor.stopped.notify_all()
                 visitor.stopped.wait_for(lambda: not visitor.n_running, STOP_WITHIN_S)
             yield visitor.newest
+        self._make_room()
 
     @contextmanager
     def answering(self, name: str) -> Iterator[tuple[int, Session] | None]:
@@ -127,8 +128,7 @@ class Visitors:
             if visitor.newest != ticket:
                 return False
             visitor.session, visitor.kept = session, ticket
-        self._make_room()
-        return True
+            return True
 
     def _visitor(self, name: str) -> _Visitor:
         if len(name) not in NAME_LENGTHS:
