@@ -94,15 +94,23 @@ def test_a_voice_that_fails_unforeseen_loses_no_text_and_is_logged(
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
-def test_a_failing_backend_reaches_the_caller_and_the_worker_is_joined() -> None:
-    before = threading.active_count()
+def voice_workers_end() -> bool:
+    """Whether no voice is at work within a while: the piece it is at is not waited for."""
+    until = time.monotonic() + 10
+    while any(thread.name.startswith("voice") for thread in threading.enumerate()):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_failing_backend_reaches_the_caller_and_the_worker_ends() -> None:
     with pytest.raises(ModelError, match="broke on purpose"):
         list(answer(asked("hello"), BrokenBackend(), BeepVoice()))
-    assert threading.active_count() == before
+    assert voice_workers_end()
 
 
 def test_closing_early_stops_backend_and_voice() -> None:
-    before = threading.active_count()
     backend, voice = EchoBackend(delay_s=0.02), BeepVoice(delay_s=0.05)
     events = answer(asked(LONG), backend, voice)
     for event in events:
@@ -110,8 +118,24 @@ def test_closing_early_stops_backend_and_voice() -> None:
             break
     events.close()
     assert backend.closed_early == 1
-    assert threading.active_count() == before
+    assert voice_workers_end()
     assert len(voice.said) < 4
+
+
+def test_closing_waits_for_no_voice() -> None:
+    class SlowAfterTheFirst(BeepVoice):
+        def speak(self, text, style):
+            self.delay_s = 3.0 if self.said else 0.0
+            return super().speak(text, style)
+
+    events = answer(asked(LONG), EchoBackend(delay_s=0.02), SlowAfterTheFirst())
+    for event in events:
+        if isinstance(event, Speech):
+            break
+    start = time.monotonic()
+    events.close()
+    assert time.monotonic() - start < 2.0
+    assert voice_workers_end()
 
 
 def test_settings_reach_backend_and_voice() -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import sys
-import threading
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from audiochat.conversation import Conversation, Message
 from audiochat.sampling import Sampling
 from audiochat.voices.base import Voice
 from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend, tone
+from tests.test_turn import voice_workers_end
 
 
 @pytest.fixture
@@ -337,11 +337,10 @@ def test_live_ctrl_c_stops_the_voice_worker(
     backend.delay_s = 0.02
     give_voice(BeepVoice())
     typing(monkeypatch, "a first sentence of some length. " * 3)
-    before = threading.active_count()
     assert main(["chat"]) == 0
     assert "(stopped)" in capsys.readouterr().out
     assert backend.closed_early == 1
-    assert threading.active_count() == before
+    assert voice_workers_end()
 
 
 def test_live_a_failing_loudspeaker_loses_no_text(
