@@ -253,7 +253,7 @@ class Events:
                     gr.Warning(str(error))
                     session = session.settled()
                 if not self.visitors.put(visitor, ticket, session):
-                    gr.Warning(NOT_READY)
+                    raise gr.Error(NOT_READY, print_exception=False)  # what was typed stays
             update[page.stop] = gr.Button(interactive=session.waiting)
             if not session.waiting:
                 return {**update, page.speech: "", **self._redrawn(session)}

@@ -34,7 +34,8 @@ setInterval(() => {
 """
 
 
-def talk_to_itself(stage, visit, minutes: float) -> None:
+def talk_to_itself(stage, visit, minutes: float) -> tuple[int, int, list[str]]:
+    """How many questions were asked, how many the model got, and what happened on the page."""
     backend = EchoBackend()
     stage.set(backend, load_voice("espeak"))
     page = visit(stage.address, script=LOOP)
@@ -53,14 +54,19 @@ def talk_to_itself(stage, visit, minutes: float) -> None:
         if asked % 5 == 0:
             page.click("#clear")
             page.wait_for_selector("#welcome")
-    assert len(backend.conversations) == asked
-    assert "speaking" in happened(page)
+    return asked, len(backend.conversations), happened(page)
 
 
 def test_a_reply_in_its_own_ears_is_no_turn(stage, visit) -> None:
-    talk_to_itself(stage, visit, 0)
+    asked, answered, seen = talk_to_itself(stage, visit, 0)
+    assert answered == asked
+    assert "speaking" in seen
+    assert "turn" not in seen
 
 
 @pytest.mark.slow
 def test_ten_minutes_of_its_own_voice_are_no_turn(stage, visit) -> None:
-    talk_to_itself(stage, visit, MINUTES)
+    asked, answered, seen = talk_to_itself(stage, visit, MINUTES)
+    assert answered == asked > 5
+    assert "speaking" in seen
+    assert "turn" not in seen

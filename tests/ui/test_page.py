@@ -434,6 +434,9 @@ def test_the_newest_of_hurried_questions_is_answered(stage, visit) -> None:
         page.wait_for_function("document.querySelector('#box textarea').value === ''")
     page.wait_for_function("document.querySelector('#chat').innerText.includes('said: last.')")
     page.wait_for_function("document.querySelector('#stop').disabled")
+    asked, answer = bubbles(page)[-2:]
+    assert asked == "last"
+    assert answer.endswith("You said: last.")
 
 
 def test_the_conversation_is_still_there_when_the_page_is_loaded_anew(stage, visit) -> None:
@@ -536,3 +539,20 @@ def test_settings_that_are_none_leave_the_page_usable(stage, visit) -> None:
     page.click("#retry")
     page.wait_for_selector("#chat small")
     assert bubbles(page) == ["one", "Turn 1. You said: one."]
+
+
+def test_a_page_without_a_name_says_so_and_keeps_what_was_typed(stage, visit) -> None:
+    script = """
+        const later = setInterval(() => {
+            if (!window.audiochat?.tab) return;
+            clearInterval(later);
+            window.audiochat.tab = () => "";
+        }, 1);
+    """
+    page = visit(stage.address, script=script)
+    page.wait_for_selector(".state.ready")
+    page.fill("#box textarea", "one")
+    page.press("#box textarea", "Enter")
+    assert "not ready" in toast(page)
+    assert page.input_value("#box textarea") == "one"
+    assert page.is_disabled("#stop")
