@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes import EchoBackend
-from tests.ui.test_page import ask, record
+from tests.ui.visitor import ask, record
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra 'tests'")
 

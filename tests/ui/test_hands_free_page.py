@@ -9,7 +9,7 @@ from audiochat.audio import resample
 from audiochat.voices import load_voice
 from tests.fakes import EchoBackend
 from tests.ui.conftest import put_before
-from tests.ui.test_page import bubbles, until
+from tests.ui.visitor import bubbles, until
 
 RATE = 48_000
 

@@ -10,7 +10,7 @@ import pytest
 from audiochat.voices import load_voice
 from tests.fakes import EchoBackend
 from tests.ui.test_hands_free_page import happened
-from tests.ui.test_page import ask
+from tests.ui.visitor import ask
 
 MINUTES = 10
 STORY = (

@@ -11,7 +11,7 @@ from audiochat.conversation import Conversation, Message
 from audiochat.ui import saving
 from audiochat.ui.session import Session
 from tests.fakes import EchoBackend, tone
-from tests.ui.test_page import ask, bubbles, record, toast, wait_for_bubbles
+from tests.ui.visitor import ask, bubbles, record, toast, wait_for_bubbles
 
 
 def choose(page, button: str, path: Path) -> None:

@@ -5,21 +5,15 @@ import gradio as gr
 from audiochat import prompts
 from audiochat.ui.settings_panel import restored
 from tests.fakes import EchoBackend
-from tests.ui.test_page import ask, toast
+from tests.ui.visitor import ask, open_settings, toast
 
 STORED = "localStorage.getItem('audiochat.settings')"
-
-
-def open_settings(page) -> None:
-    page.wait_for_selector(".state.ready")
-    page.click("#settings button, #settings summary")
 
 
 def test_settings_reach_the_model_and_the_voice_can_be_off(stage, visit) -> None:
     backend = EchoBackend()
     page = visit(stage.set(backend).address)
-    page.wait_for_selector(".state.ready")
-    page.click("#settings button, #settings summary")
+    open_settings(page)
     page.get_by_label("System prompt").fill("Be brief.")
     page.get_by_label("Seed").fill("7")
     page.get_by_label("Voice of the reply").click()

@@ -14,6 +14,7 @@ from audiochat.ui.build import PageOptions, build_page, launch_settings
 from audiochat.ui.examples import example_clips
 from audiochat.voices import load_voice
 from tests.ui.conftest import put_before, shut
+from tests.ui.visitor import open_settings
 
 CLIPS = example_clips()[:3]
 PAUSE_S = 0.4
@@ -48,7 +49,7 @@ def words(text: str) -> list[str]:
 
 
 def keep_replies_short(page) -> None:
-    page.click("#settings button, #settings summary")
+    open_settings(page)
     page.get_by_label("number input for Longest reply").fill("24")
     page.keyboard.press("Tab")
 

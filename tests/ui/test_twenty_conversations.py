@@ -9,7 +9,7 @@ from tests.ui.test_hands_free_page import (
     question as question,  # a fixture: speech at the microphone
 )
 from tests.ui.test_hands_free_page import wait_until_happened
-from tests.ui.test_page import ask, bubbles, record, upload, wait_for_bubbles
+from tests.ui.visitor import ask, bubbles, record, upload, wait_for_bubbles
 
 IDLE = """
 document.querySelector('#stop').disabled && !window.audiochat.player.sounding()

@@ -14,7 +14,7 @@ from audiochat.turn import Timings
 from audiochat.ui import heard_panel, render, settings_panel, state_line, words
 from tests.conftest import ROOT
 from tests.fakes import EchoBackend, tone
-from tests.ui.test_page import REFUSES, ask, bubbles, upload
+from tests.ui.visitor import REFUSES, ask, bubbles, upload
 
 UI = ROOT / "audiochat" / "ui"
 PLACE = re.compile(r"\{(\w+)\}")

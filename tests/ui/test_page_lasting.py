@@ -1,0 +1,148 @@
+"""Nothing said is lost: hurried questions, pages loaded anew, tabs, a lost connection."""
+
+import time
+
+from tests.fakes import EchoBackend
+from tests.ui.visitor import ask, bubbles, open_settings, texts, toast, wait_for_bubbles
+
+
+def test_what_did_not_arrive_stays_in_the_box(stage, visit) -> None:
+    page = visit(stage.address, error="Failed to fetch")
+    ask(page, "one")
+    page.context.set_offline(True)
+    page.fill("#box textarea", "two")
+    page.press("#box textarea", "Enter")
+    time.sleep(2)
+    assert page.input_value("#box textarea") == "two"
+
+
+def test_the_newest_of_hurried_questions_is_answered(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.2)).address)
+    for text in ("a b c d e f g h", "i j k l m n o p", "last"):
+        page.fill("#box textarea", text)
+        page.press("#box textarea", "Enter")
+        page.wait_for_function("document.querySelector('#box textarea').value === ''")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('said: last.')")
+    page.wait_for_function("document.querySelector('#stop').disabled")
+    asked, answer = bubbles(page)[-2:]
+    assert asked == "last"
+    assert answer.endswith("You said: last.")
+
+
+def test_the_conversation_is_still_there_when_the_page_is_loaded_anew(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    ask(page, "one")
+    page.reload()
+    wait_for_bubbles(page, 2)
+    assert bubbles(page) == ["one", "Turn 1. You said: one."]
+    ask(page, "two")
+    assert texts(backend.conversations[-1]) == ["one", "Turn 1. You said: one.", "two"]
+    page.click("#clear")
+    wait_for_bubbles(page, 0)
+    page.reload()
+    page.wait_for_selector(".state.ready")
+    ask(page, "three")
+    assert bubbles(page) == ["three", "Turn 1. You said: three."]
+
+
+def test_what_was_being_answered_is_answered_after_the_page_is_loaded_anew(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.5)).address)
+    page.fill("#box textarea", "a b c d e f")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('said: a b')")
+    stage.set()
+    page.reload()
+    page.wait_for_selector("#chat small")
+    assert bubbles(page) == ["a b c d e f", "Turn 1. You said: a b c d e f."]
+
+
+def test_another_tab_has_a_conversation_of_its_own(stage, visit) -> None:
+    page = visit(stage.address)
+    ask(page, "one")
+    other = page.context.new_page()
+    other.goto(stage.address)
+    other.wait_for_selector(".state.ready")
+    ask(other, "two")
+    assert bubbles(other) == ["two", "Turn 1. You said: two."]
+    other.close()
+
+
+def test_who_waits_is_told_how_many_are_before(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.5)).address)
+    other = page.context.new_page()
+    other.goto(stage.address)
+    other.wait_for_selector(".state.ready")
+    page.fill("#box textarea", "a b c d e f g h i j k l m n o p")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('Turn 1')")
+    other.fill("#box textarea", "me too")
+    other.press("#box textarea", "Enter")
+    other.wait_for_function(
+        "document.querySelector('.state').innerText.includes('Turns before yours: 1')"
+    )
+    stage.set()
+    page.click("#stop")
+    other.wait_for_selector("#chat small")
+    assert bubbles(other) == ["me too", "Turn 1. You said: me too."]
+    other.close()
+
+
+def test_a_conversation_outlives_a_lost_connection(stage, visit) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address, error="Failed to fetch")
+    ask(page, "one")
+    page.context.set_offline(True)
+    time.sleep(8)
+    page.context.set_offline(False)
+    page.wait_for_selector(".state.ready")
+    wait_for_bubbles(page, 2)
+    ask(page, "two")
+    assert texts(backend.conversations[-1]) == ["one", "Turn 1. You said: one.", "two"]
+
+
+def test_a_duplicated_tab_has_a_conversation_of_its_own(stage, visit) -> None:
+    page = visit(stage.address)
+    ask(page, "one")
+    name = page.evaluate("sessionStorage.getItem('audiochat.tab')")
+    other = page.context.new_page()
+    other.add_init_script(f"sessionStorage.setItem('audiochat.tab', '{name}')")
+    other.goto(stage.address)
+    other.wait_for_function("name => sessionStorage.getItem('audiochat.tab') !== name", arg=name)
+    other.wait_for_selector(".state.ready")
+    ask(other, "two")
+    assert bubbles(other) == ["two", "Turn 1. You said: two."]
+    ask(page, "three")
+    assert bubbles(page)[:2] == ["one", "Turn 1. You said: one."]
+    other.close()
+
+
+def test_settings_that_are_none_leave_the_page_usable(stage, visit) -> None:
+    page = visit(stage.address)
+    open_settings(page)
+    page.get_by_label("Seed").fill("99999999999")
+    page.fill("#box textarea", "one")
+    page.press("#box textarea", "Enter")
+    page.wait_for_function("document.querySelector('#chat').innerText.includes('⚠️')")
+    page.wait_for_function("document.querySelector('#stop').disabled")
+    page.get_by_label("Seed").fill("1")
+    page.click("#retry")
+    page.wait_for_selector("#chat small")
+    assert bubbles(page) == ["one", "Turn 1. You said: one."]
+
+
+def test_a_page_without_a_name_says_so_and_keeps_what_was_typed(stage, visit) -> None:
+    script = """
+        const later = setInterval(() => {
+            if (!window.audiochat?.tab) return;
+            clearInterval(later);
+            window.audiochat.tab = () => "";
+        }, 1);
+    """
+    page = visit(stage.address, script=script)
+    page.wait_for_selector(".state.ready")
+    page.fill("#box textarea", "one")
+    page.press("#box textarea", "Enter")
+    assert "not ready" in toast(page)
+    assert page.input_value("#box textarea") == "one"
+    assert page.is_disabled("#stop")
