@@ -46,8 +46,12 @@ def plot_chat(report: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
         key for key in PANELS if any(one[key] is not None for one in conditions["clean"].values())
     ]
     picture = Figure(figsize=(5.2 * max(1, len(shown)), 3.8), layout="constrained")
-    for axes, key in zip(picture.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+    panels = picture.subplots(1, len(shown), squeeze=False)[0]
+    for axes, key in zip(panels, shown, strict=True):
         _draw(axes, conditions, key)
+    handles, labels = panels[0].get_legend_handles_labels()
+    place = "outside lower center"
+    picture.legend(handles, labels, loc=place, ncols=len(labels), frameon=False, fontsize=9)
     n = max(one["n"] for one in report["arms"].values())
     picture.suptitle(f"Spoken questions answered, {n} clips (bars: 95 % intervals)", fontsize=10)
     paths = tuple(folder / f"{FILE_NAME}.{kind}" for kind in ("png", "svg"))
@@ -88,4 +92,3 @@ def _draw(axes: Any, conditions: Mapping[str, Any], key: str) -> None:
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
