@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 
     models = tuple(dict.fromkeys([args.model, *names()]))
     demo, start_loading = build_page(
-        lambda name, progress: load_backend(name, progress=progress),
+        lambda name, progress: load_backend(name, beside=args.model, progress=progress),
         lambda: load_voice(args.voice, accept_cpml=args.accept_cpml),
         PageOptions(models=models, examples=example_clips(), on_gpu=on_gpu),
     )

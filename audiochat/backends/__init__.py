@@ -13,7 +13,7 @@ BACKENDS = {
     "cascade": "audiochat.backends.audiochat_llama:load_cascade",
     "end-to-end": "audiochat.backends.audiochat_llama:load_end_to_end",
 }
-"""Name -> module:function; the function takes `name` and the keyword `progress`."""
+"""Name -> module:function; the function takes `name` and the keywords `weights` and `progress`."""
 
 
 def names() -> list[str]:
@@ -21,8 +21,15 @@ def names() -> list[str]:
     return list(BACKENDS)
 
 
-def load_backend(name: str = "embedded", *, progress: Progress | None = None) -> Backend:
+def load_backend(
+    name: str = "embedded", *, beside: str = "embedded", progress: Progress | None = None
+) -> Backend:
     """Load the backend of that name, or the AudioChatLlama checkpoint in that folder.
+
+    Args:
+        name: one of `names()`, or a folder.
+        beside: the model that it is compared with: a cascade is of the ear and LLM of that one.
+        progress: told how the loading goes on.
 
     Raises:
         ModelError: no such backend, or its weights cannot be had.
@@ -32,7 +39,8 @@ def load_backend(name: str = "embedded", *, progress: Progress | None = None) ->
     if target is None:
         if not Path(name).is_dir():
             raise ModelError(_unknown(name))
-        target = BACKENDS["embedded"]
+        target, beside = BACKENDS["embedded"], name
+    weights = "embedded" if name == "embedded" or beside in BACKENDS else beside
     module_name, function = target.split(":")
     try:
         module = import_module(module_name)
@@ -40,7 +48,7 @@ def load_backend(name: str = "embedded", *, progress: Progress | None = None) ->
         raise MissingPartError(
             f"The model {name!r} cannot start: {error}. Install what requirements.txt lists."
         ) from error
-    return cast(Backend, getattr(module, function)(name, progress=progress))
+    return cast(Backend, getattr(module, function)(name, weights=weights, progress=progress))
 
 
 def _unknown(name: str) -> str:

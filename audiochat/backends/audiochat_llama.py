@@ -137,25 +137,31 @@ class AudioChatLlamaBackend:
         self.model.close()
 
 
-def load(name: str, *, progress: Progress | None = None) -> AudioChatLlamaBackend:
-    """The embedded model, or the weights folder `name`, by its best connector."""
-    return AudioChatLlamaBackend(name, _shared(name, progress))
+def load(
+    name: str, *, weights: str = "embedded", progress: Progress | None = None
+) -> AudioChatLlamaBackend:
+    """The embedded model, or that of the folder `weights`, by its best connector."""
+    return AudioChatLlamaBackend(name, _shared(weights, progress))
 
 
-def load_cascade(name: str, *, progress: Progress | None = None) -> AudioChatLlamaBackend:
-    """The embedded model's ear and LLM, joined by the words alone."""
-    return AudioChatLlamaBackend(name, _shared("embedded", progress), "cascade")
+def load_cascade(
+    name: str, *, weights: str = "embedded", progress: Progress | None = None
+) -> AudioChatLlamaBackend:
+    """The ear and the LLM of that model, joined by the words alone."""
+    return AudioChatLlamaBackend(name, _shared(weights, progress), "cascade")
 
 
-def load_end_to_end(name: str, *, progress: Progress | None = None) -> AudioChatLlamaBackend:
-    """The embedded model by connector A.
+def load_end_to_end(
+    name: str, *, weights: str = "embedded", progress: Progress | None = None
+) -> AudioChatLlamaBackend:
+    """That model by connector A.
 
     Raises:
         ModelError: the weights have no such connector.
     """
-    model = _shared("embedded", progress)
+    model = _shared(weights, progress)
     if "end_to_end" not in model.parts.connectors:
-        raise ModelError("The embedded weights have no end-to-end connector: take another model.")
+        raise ModelError(f"The {weights} weights have no end-to-end connector: take another model.")
     return AudioChatLlamaBackend(name, model, "end_to_end")
 
 

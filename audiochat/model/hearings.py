@@ -14,8 +14,8 @@ from audiochat.model.ear import Hearing
 from audiochat.model.streaming import StreamedHearing
 from audiochat.model.windows import hear_in_windows, hear_whole, window_cuts
 
-MAX_HEARINGS = 64
-"""Recordings whose hearing is kept."""
+MAX_HEARINGS = 1_024
+"""Recordings whose hearing is kept: a conversation's are all needed again at its next turn."""
 MAX_FRAMES = 45_000
 """Frames of all of them: an hour of speech, about 130 MB."""
 

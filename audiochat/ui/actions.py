@@ -28,11 +28,10 @@ def hear(session: Session, path: str | None, text: str = "", task: str = ANSWER_
     return session.ask(Message.user(task, text, recording))
 
 
-def take_turn(
-    session: Session, turn: tuple[str, int], task: str, *, microphones: OpenMicrophones
-) -> Session:
+def take_turn(session: Session, turn: str, task: str, *, microphones: OpenMicrophones) -> Session:
     """Ask the turn that was said at an open microphone, by both their names."""
-    return session.ask(Message.user(task, microphones.take(*turn)))
+    visitor, _, name = turn.partition(" ")
+    return session.ask(Message.user(task, microphones.take(visitor, name)))
 
 
 def edit(session: Session, edited: tuple[int, str]) -> Session:

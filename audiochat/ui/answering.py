@@ -3,7 +3,9 @@
 Knows nothing of Gradio: the page shows the steps as they come, `/chat` waits for the last one.
 """
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -130,9 +132,7 @@ class Answering:
             if self.voice.error is not None:
                 yield Step(session, "Thinking", notice=str(self.voice.error))
                 style = None
-        yield Step(
-            session, "Listening" if session.question.messages[-1].audio_parts else "Thinking"
-        )
+        yield Step(session, first_stage(session))
         question = session.question
         for event in self._answer(settings.model, question, settings.sampling, style):
             step = _step(session, event)
@@ -170,6 +170,17 @@ class Answering:
         if isinstance(backend, HearsAhead):
             backend.hear_ahead(waveform)
 
+    def hear_meanwhile(self, session: Session) -> None:
+        """Begin to hear what was just asked, while page and process still exchange messages."""
+        spoken = session.question.messages[-1].audio_parts
+
+        def hear() -> None:
+            with suppress(AudioChatError):  # the turn will say it
+                self.hear_ahead(spoken[-1].waveform)
+
+        if spoken:
+            threading.Thread(target=hear, daemon=True).start()
+
     def align(self, model: str, waveform: Waveform, transcript: str | None) -> EmbeddingAlignment:
         """Lay what a model makes of a recording beside its words.
 
@@ -191,6 +202,11 @@ class Answering:
         backend = self.models.get(model).result()
         assert isinstance(backend, Aligning)
         return backend.align(waveform, transcript)
+
+
+def first_stage(session: Session) -> str:
+    """What is done first with the turn that `session` asks, in a word."""
+    return "Listening" if session.question.messages[-1].audio_parts else "Thinking"
 
 
 def _step(session: Session, event: Event) -> Step:

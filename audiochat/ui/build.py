@@ -39,6 +39,12 @@ SCRIPTS = (
 )
 """In this order: the later ones use the words and the player."""
 
+ONLY_OWN = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"img-src 'self' data: blob:; form-action 'self'\">"
+)
+"""A model's reply and an opened conversation are Markdown: no picture of a stranger is fetched."""
+
 
 @dataclass(frozen=True)
 class PageOptions:
@@ -132,4 +138,4 @@ def _head() -> str:
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
     inlined = "".join(f"<script>{script}</script>" for script in scripts)
-    return f"<style>{style}</style>{words.inlined()}{inlined}"
+    return f"{ONLY_OWN}<style>{style}</style>{words.inlined()}{inlined}"

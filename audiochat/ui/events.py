@@ -14,7 +14,7 @@ import gradio as gr
 
 from audiochat.errors import AudioChatError
 from audiochat.ui import actions, render, saving
-from audiochat.ui.answering import Answering, Settings
+from audiochat.ui.answering import Answering, Settings, first_stage
 from audiochat.ui.model_loading import UNEXPECTED
 from audiochat.ui.open_microphone import OpenMicrophones
 from audiochat.ui.page import Example, Page
@@ -29,6 +29,8 @@ REDRAW_S = 0.08
 SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
 NAMED = "() => window.audiochat.tab()"
 ARRIVED = "() => window.audiochat.arrived()"
+ASKED = "() => window.audiochat.talk.asked"
+NOTHING = "() => []"
 
 NOT_READY = "The page is not ready yet: wait a moment, or reload it."
 
@@ -73,8 +75,9 @@ class Events:
         broken = [page.visitor, page.ticket, page.controls.model]
         run.failure(self.broke, broken, [*self._view, page.state_line, page.stop], **_QUIET)
         for trigger, change, inputs in self._changes():
+            # A step of the browser's own: one of the server's would cost a journey there and back.
             halted = trigger(
-                lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
+                None, js=NOTHING, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
             )
             self._then(halted, change, inputs)
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
@@ -83,7 +86,7 @@ class Events:
             _note_correction, None, page.edited, cancels=[run], queue=False, **_QUIET
         )
         self._then(noted, actions.correct_earlier, [page.edited])
-        ended = page.talk.click(_note_turn, None, page.turn, cancels=[run], queue=False, **_QUIET)
+        ended = page.talk.click(None, None, page.turn, js=ASKED, cancels=[run], **_QUIET)
         take_turn = partial(actions.take_turn, microphones=self.microphones)
         self._then(ended, take_turn, [page.turn, page.task])
 
@@ -150,12 +153,15 @@ class Events:
         """Answer until the turn has its reply, or until `keep` says that it came too late."""
         page = self.page
         sound = [f"{time.time_ns()}"]
-        drawn_at, stage, shown, asking = 0.0, "", session, True
+        # Every drawing is waited for: the first one says already what comes first.
+        stage, shown, asking = first_stage(session), session, True
         yield {
             **self._redrawn(session),
+            page.state_line: state_line(self.answering, settings.model, stage),
             page.stop: gr.Button(interactive=True),
             page.speech: sound[0],
         }
+        drawn_at = time.monotonic()
         for step in self.answering.steps(session, settings):
             if not keep(step.session):
                 return
@@ -258,6 +264,7 @@ class Events:
             if not session.waiting:
                 return {**update, page.speech: "", **self._redrawn(session)}
             update[page.ticket] = ticket
+            self.answering.hear_meanwhile(session)
             # The run draws it too: drawing it twice would make a lone visitor wait.
             return {**update, **self._redrawn(session)} if self.answering.busy else update
 
@@ -278,10 +285,6 @@ class Events:
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-
-def _note_turn(data: gr.EventData) -> tuple[str, int]:
-    return str(data.visitor), int(data.turn)
 
 
 def _note_correction(data: gr.EventData) -> tuple[int, str]:

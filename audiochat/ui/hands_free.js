@@ -35,6 +35,7 @@
     server: null, // both are given by the hidden component in the page
     ask: null,
     visitor: "",
+    asked: "", // whose turn is asked, and which
     asking: false,
     waiting: [], // pieces that the server has not confirmed yet
     sampled: 0, // samples taken since it was opened
@@ -43,7 +44,7 @@
     log: [],
   };
   window.audiochat.talk = talk;
-  const { player, words } = window.audiochat;
+  const { player, words, store, kept } = window.audiochat;
   const $ = (id) => document.getElementById(id);
 
   const settings = () => ({
@@ -157,6 +158,7 @@
         replying: first,
         ...settings(),
       });
+      if (!answer) throw new Error("no answer"); // Gradio tells of what failed by giving nothing
       // Meanwhile the microphone may have been closed and opened, or the oldest been let go.
       if (visitor === talk.visitor) {
         talk.waiting = talk.waiting.filter((piece) => piece.first > pieces.at(-1).first);
@@ -204,7 +206,8 @@
       note("turn");
       talk.asking = true;
       show("thinking");
-      talk.ask({ visitor: talk.visitor, turn: answer.turn });
+      talk.asked = `${talk.visitor} ${answer.turn}`;
+      talk.ask();
     } else if (answer.state === "hearing") {
       show("hearing");
     } else if (!replying(performance.now())) {
@@ -221,11 +224,14 @@
   }
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#talk-switch")) talk.state === "off" ? begin() : end();
+    if (!event.target.closest?.("#talk-switch")) return;
+    if (talk.state === "off") return begin();
+    player.stop();
+    end();
   });
   document.addEventListener("change", (event) => {
     if (!event.target.closest?.("#talk")) return;
-    localStorage.setItem(KEY, JSON.stringify(settings()));
+    store(KEY, JSON.stringify(settings()));
     showSilence();
   });
   const showSilence = () => {
@@ -234,9 +240,9 @@
   const mounted = setInterval(() => {
     if (!$("talk-switch")) return;
     clearInterval(mounted);
-    const kept = JSON.parse(localStorage.getItem(KEY) || "{}");
-    if (kept.endSilence) $("end-silence").value = kept.endSilence;
-    $("barge-in").checked = !!kept.bargeIn;
+    const { endSilence, bargeIn } = kept(KEY);
+    if (endSilence) $("end-silence").value = endSilence;
+    $("barge-in").checked = !!bargeIn;
     showSilence();
   }, 100);
 })();

@@ -158,7 +158,7 @@ class OpenMicrophones:
                 self._hear_ahead(event.recording)
         return answer
 
-    def take(self, visitor: str, name: int) -> Waveform:
+    def take(self, visitor: str, name: str) -> Waveform:
         """Give the turn of that name, once.
 
         Raises:
@@ -166,7 +166,7 @@ class OpenMicrophones:
         """
         known = self._visitors.get(visitor, _Visitor())
         with known.lock:
-            turn = known.turns.pop(name, None)
+            turn = known.turns.pop(int(name), None) if name.isdecimal() else None
         if turn is None:
             raise AudioError("What you said was lost on the way. Please say it again.")
         return turn

@@ -3,7 +3,8 @@
   const KEYS_ON = "audiochat.keys";
   const visible = (element) => element && element.offsetParent !== null;
   const find = (selector) => [...document.querySelectorAll(selector)].find(visible);
-  const keysOn = () => localStorage.getItem(KEYS_ON) !== "off";
+  const { stored, store } = window.audiochat;
+  const keysOn = () => stored(KEYS_ON) !== "off";
 
   function typing(target) {
     return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
@@ -18,27 +19,28 @@
   // Held down it records, let go it sends. The recorder needs a moment to open the microphone: a
   // key let go before that is remembered.
   const HOLD_KEY = "audiochat.holdKey";
-  const RECORDER_MS = 3000;
-  const holdKey = () => (localStorage.getItem(HOLD_KEY) ?? "V").toLowerCase();
+  const holdKey = () => (stored(HOLD_KEY) ?? "V").toLowerCase();
   let held = false;
+  let stopping = 0; // the timer that presses stop once the recorder has begun
 
   function hold() {
     const button = find("#mic button.record-button");
     if (held || !button) return;
-    held = true;
     button.click();
+    held = true;
   }
 
   function letGo() {
     if (!held) return;
     held = false;
-    const until = Date.now() + RECORDER_MS;
-    const press = () => {
+    // However long the browser's own question about the microphone stands there.
+    clearInterval(stopping);
+    stopping = setInterval(() => {
       const button = find("#mic button.stop-button");
-      if (button) button.click();
-      else if (Date.now() < until) setTimeout(press, 50);
-    };
-    press();
+      if (!button) return;
+      clearInterval(stopping);
+      button.click();
+    }, 50);
   }
 
   document.addEventListener("keyup", (event) => {
@@ -46,7 +48,7 @@
   });
   window.addEventListener("blur", letGo);
   document.addEventListener("change", (event) => {
-    if (event.target.id === "hold-key") localStorage.setItem(HOLD_KEY, event.target.value);
+    if (event.target.id === "hold-key") store(HOLD_KEY, event.target.value);
   });
 
   document.addEventListener("keydown", (event) => {
@@ -66,9 +68,12 @@
     "click",
     (event) => {
       const pressed = (selector) => event.target.closest?.(selector);
-      if (pressed("#mic .record-button")) stopReply();
+      if (pressed("#mic .record-button")) {
+        clearInterval(stopping); // it is another recording
+        stopReply();
+      }
       else if (pressed("#stop, #clear, #undo, #retry")) window.audiochat.player.stop();
-      else if (pressed("#keys-on")) localStorage.setItem(KEYS_ON, event.target.checked ? "on" : "off");
+      else if (pressed("#keys-on")) store(KEYS_ON, event.target.checked ? "on" : "off");
     },
     true,
   );
@@ -80,9 +85,36 @@
   window.audiochat.arrived = () => {
     const box = document.querySelector("#box textarea");
     if (!box || !sent.includes(box.value)) return;
-    box.value = "";
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+    write(box, "");
   };
+
+  function write(box, text) {
+    box.value = text;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  // What is in the box stays there when the page is loaded anew, as Gradio does when a lost
+  // connection is back.
+  const DRAFT = "audiochat.draft";
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches?.("#box textarea")) return;
+    try {
+      sessionStorage.setItem(DRAFT, event.target.value);
+    } catch {
+      // no storage, or a text beyond its size
+    }
+  });
+  const drafting = setInterval(() => {
+    const box = document.querySelector("#box textarea");
+    if (!box) return;
+    clearInterval(drafting);
+    try {
+      const draft = sessionStorage.getItem(DRAFT);
+      if (draft && !box.value) write(box, draft);
+    } catch {
+      // as above
+    }
+  }, 100);
 
   // The name of this tab, by which its conversation is found again when the page is loaded anew.
   // A browser that duplicates a tab copies its name too: the first holds it by a lock.
@@ -137,6 +169,6 @@
     if (!box) return;
     clearInterval(waiting);
     box.checked = keysOn();
-    document.getElementById("hold-key").value = localStorage.getItem(HOLD_KEY) ?? "V";
+    document.getElementById("hold-key").value = stored(HOLD_KEY) ?? "V";
   }, 100);
 })();

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from audiochat import prompts
+from audiochat.audio import SAMPLE_RATE
 from audiochat.ui import texts, words
 from audiochat.ui.saving import lay_out_saving
 from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
@@ -69,8 +70,8 @@ class Page:
     """Nothing of it is shown: it carries the open microphone's sound, and asks for its turns."""
     correcting: gr.HTML
     """Nothing of it is shown: it tells which words of an earlier recording were put right."""
-    turn: gr.State
-    """Whose turn ended at the open microphone."""
+    turn: gr.Textbox
+    """Whose turn ended at the open microphone, and its name, with a space between."""
     panel: Panel
 
     @property
@@ -113,7 +114,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
             visible="hidden",
             elem_id="correcting",
         ),
-        turn=gr.State(""),
+        turn=gr.Textbox("", visible="hidden", elem_id="turn"),
         **placed,
     )
 
@@ -170,7 +171,8 @@ def _asking(models: list[str]) -> dict[str, Any]:
         label=words.label("record"),
         show_label=False,
         elem_id="mic",
-        waveform_options=gr.WaveformOptions(show_recording_waveform=True),
+        # The browser makes the sound what the ear takes: a third of the bytes to send.
+        waveform_options=gr.WaveformOptions(show_recording_waveform=True, sample_rate=SAMPLE_RATE),
     )
     gr.HTML(words.filled(texts.HANDS_FREE))
     with gr.Row(elem_id="typing", equal_height=True):
@@ -262,7 +264,7 @@ def _talk(follow: Callable[[Any], Any]) -> gr.HTML:
         html_template="<span></span>",
         js_on_load="""
             window.audiochat.talk.server = server;
-            window.audiochat.talk.ask = (turn) => trigger('click', turn);
+            window.audiochat.talk.ask = () => trigger('click');
             watch('value', () => window.audiochat.talk.taken());
         """,
         server_functions=[listen],

@@ -3,7 +3,9 @@
 // WAV in base64 and its words, as JSON.
 (() => {
   const KEY = "audiochat.volume";
-  const kept = () => ({ volume: 1, muted: false, ...JSON.parse(localStorage.getItem(KEY) || "{}") });
+  const WAKES_MS = 1000; // a page that nobody has touched yet may not sound, and is not made to wait
+  const { store, kept } = window.audiochat;
+  const loudness = () => ({ volume: 1, muted: false, ...kept(KEY) });
 
   const player = {
     context: null,
@@ -25,7 +27,17 @@
       const Context = window.AudioContext || window.webkitAudioContext;
       if (!Context) return;
       this.context ??= new Context();
-      if (this.context.state === "suspended") this.context.resume().catch(() => {});
+      // Safari has a state of its own, after a telephone call.
+      if (this.context.state !== "running") this.context.resume().catch(() => {});
+    },
+
+    // Whether it can sound. What cannot is left out, not kept for the next touch of the page: by
+    // then the open microphone would hear it. Its words are in the conversation, with a player.
+    async awake() {
+      if (this.context.state === "running") return true;
+      const late = new Promise((resolve) => setTimeout(resolve, WAKES_MS));
+      await Promise.race([this.context.resume().catch(() => {}), late]);
+      return this.context.state === "running";
     },
 
     take(value) {
@@ -49,7 +61,9 @@
       this.undecoded += 1;
       this.decoding = this.decoding
         .then(() => this.context.decodeAudioData(bytes.buffer))
-        .then((sound) => reply === this.reply && this.play(sound, words))
+        .then(async (sound) => {
+          if ((await this.awake()) && reply === this.reply) this.play(sound, words);
+        })
         .catch((error) => console.warn("a piece of the reply could not be played", error))
         .finally(() => (this.undecoded -= 1));
     },
@@ -70,7 +84,7 @@
       const offset = performance.now() - 1000 * this.context.currentTime;
       const [from, to] = [at, at + sound.duration].map((seconds) => offset + 1000 * seconds);
       this.spans = [...this.spans.filter((span) => span.to > from - 60_000), { from, to }];
-      this.count(sound);
+      this.count(sound, from);
       this.show();
     },
 
@@ -79,7 +93,7 @@
         this.gain = this.context.createGain();
         this.gain.connect(this.context.destination);
       }
-      const { volume, muted } = kept();
+      const { volume, muted } = loudness();
       this.gain.gain.value = muted ? 0 : volume;
       return this.gain;
     },
@@ -99,10 +113,10 @@
       this.show();
     },
 
-    count(sound) {
+    count(sound, from) {
       this.played.pieces += 1;
       this.played.seconds += sound.duration;
-      this.played.firstAt ||= performance.now();
+      this.played.firstAt ||= from;
       for (const sample of sound.getChannelData(0)) {
         if (Math.abs(sample) > this.played.peak) this.played.peak = Math.abs(sample);
       }
@@ -163,13 +177,13 @@
   };
 
   function setVolume(change) {
-    localStorage.setItem(KEY, JSON.stringify({ ...kept(), ...change }));
+    store(KEY, JSON.stringify({ ...loudness(), ...change }));
     if (player.gain) player.volume();
     showVolume();
   }
 
   function showVolume() {
-    const { volume, muted } = kept();
+    const { volume, muted } = loudness();
     const mute = document.getElementById("mute");
     mute.textContent = muted ? "🔇" : "🔊";
     mute.setAttribute("aria-pressed", muted);
@@ -177,7 +191,8 @@
   }
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#mute")) setVolume({ muted: !kept().muted });
+    if (event.target.closest?.("#mute")) setVolume({ muted: !loudness().muted });
+    if (event.target.closest?.("#quiet")) player.stop();
   });
   document.addEventListener("input", (event) => {
     if (event.target.id === "volume") setVolume({ volume: +event.target.value, muted: false });

@@ -6,6 +6,7 @@ here.
 
 import html
 import json
+import logging
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,11 @@ from audiochat.ui.session import Session
 
 SURE_FROM = 0.8
 """From this confidence on, what was heard is stated and not asked: rather once too often."""
+
+
+NOT_WRITTEN = "The sound could not be kept here: the disk is full, or not to be written to."
+
+_LOG = logging.getLogger(__name__)
 
 
 def messages(session: Session, folder: Path) -> list[dict[str, Any]]:
@@ -117,6 +123,15 @@ def sound_file(waveform: Waveform, folder: Path, name: str) -> str:
     return str(path)
 
 
+def _sound(waveform: Waveform, folder: Path, name: str, words: str) -> str | dict[str, str]:
+    """What the view shows of a sound: its player, or why there is none."""
+    try:
+        return {"path": sound_file(waveform, folder, name), "alt_text": words}
+    except OSError as error:
+        _LOG.warning("A sound cannot be written to %s: %s", folder, error)
+        return NOT_WRITTEN
+
+
 def _question(message: Message, folder: Path) -> list[str | dict[str, str]]:
     content: list[str | dict[str, str]] = []
     for part in message.parts:
@@ -125,8 +140,7 @@ def _question(message: Message, folder: Path) -> list[str | dict[str, str]]:
             continue
         line = heard_line(part)
         words = part.words or "not written down yet"
-        path = sound_file(part.waveform, folder, "question")
-        content.append({"path": path, "alt_text": f"Your recording: {words}"})
+        content.append(_sound(part.waveform, folder, "question", f"Your recording: {words}"))
         if line:
             content.append(line)
     return content
@@ -136,8 +150,7 @@ def _reply(message: Message, note: Reply, folder: Path) -> list[str | dict[str, 
     text = message.text or "(The model said nothing. Ask in other words.)"
     content: list[str | dict[str, str]] = [text]
     if note.speech is not None:
-        path = sound_file(note.speech, folder, "reply")
-        content.append({"path": path, "alt_text": f"Spoken reply: {message.text}"})
+        content.append(_sound(note.speech, folder, "reply", f"Spoken reply: {message.text}"))
     figures: Sequence[str] = [
         *(["stopped"] if message.stopped else []),
         *([timing_line(note.timings)] if note.timings else []),

@@ -4,6 +4,7 @@ What is saved is for its visitor alone: it lies in a folder whose name nobody ca
 with the page's other sounds.
 """
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,11 +20,14 @@ from audiochat.recording.reading import read
 from audiochat.recording.video import VIDEO_NAME, write_video
 from audiochat.recording.web_page import PAGE_NAME
 from audiochat.ui import words
+from audiochat.ui.render import NOT_WRITTEN
 from audiochat.ui.session import STOPPED_EARLY, Session
 from audiochat.ui.visitors import Visitors
 
 if TYPE_CHECKING:
     from audiochat.ui.page import Page
+
+_LOG = logging.getLogger(__name__)
 
 
 def lay_out_saving() -> dict[str, Any]:
@@ -85,6 +89,10 @@ def save(session: Session, folder: Path) -> Iterator[Any]:
         yield gr.File([*files, str(made / VIDEO_NAME)], visible=True)
     except AudioChatError as error:
         gr.Warning(str(error))
+        yield gr.skip()
+    except OSError as error:
+        _LOG.warning("The conversation cannot be written to %s: %s", folder, error)
+        gr.Warning(NOT_WRITTEN)
         yield gr.skip()
 
 

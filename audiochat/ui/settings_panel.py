@@ -21,7 +21,7 @@ ANY_SEED = -1
 LONGEST_PROMPT = 4_000
 """Characters of a system prompt that are kept in the browser."""
 
-STORAGE_KEY = "audiochat.settings"
+STORAGE_KEY, VOICE_KEY = "audiochat.settings", "audiochat.voice"
 _OWN_WORDS = "own words"
 PRESET_KEYS = {
     "Short and factual": "preset_factual",
@@ -65,6 +65,8 @@ class Panel:
     controls: Controls
     preset: gr.Dropdown
     preview: gr.Button
+    voice_kept: gr.BrowserState
+    """The voice chosen last; it comes back once the names of the voices are known."""
 
 
 def settings_of(
@@ -118,7 +120,7 @@ def lay_out_settings(models: list[str]) -> Panel:
         drawing = _drawing()
         gr.HTML(words.filled(texts.SETTINGS_ASIDE))
     controls = Controls(model, system_prompt, voice=voice, speed=speed, pitch=pitch, **drawing)
-    return Panel(controls, preset, preview)
+    return Panel(controls, preset, preview, _stored("", VOICE_KEY))
 
 
 def _drawing() -> dict[str, Any]:
@@ -156,8 +158,7 @@ def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
         lambda name: PRESETS.get(name, gr.skip()), panel.preset, prompt, queue=False, **quiet
     )
     prompt.change(preset_of, prompt, panel.preset, queue=False, **quiet)
-    # Not a secret: the key only keeps what is stored readable after the program was restarted.
-    stored = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_KEY)
+    stored = _stored(None, STORAGE_KEY)
     kept = panel.controls.kept()
     gr.on(
         [control.change for control in kept],
@@ -169,6 +170,24 @@ def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
         **quiet,
     )
     demo.load(restored(kept), stored, kept, queue=False, **quiet)
+    voice = panel.controls.voice
+    voice.input(lambda name: name, voice, panel.voice_kept, queue=False, **quiet)
+    demo.load(voice_off_again, panel.voice_kept, voice, queue=False, **quiet)
+
+
+def _stored(value: Any, key: str) -> gr.BrowserState:
+    # Not a secret: the key only keeps what is stored readable after the program was restarted.
+    return gr.BrowserState(value, storage_key=key, secret=key)
+
+
+def voice_off_again(kept: Any) -> Any:
+    """What the voice's control is set to while the voices are still loading."""
+    return VOICE_OFF if kept == VOICE_OFF else gr.skip()
+
+
+def voice_again(names: Iterable[str], kept: Any) -> Any:
+    """What the control is set to once they are known: the voice chosen in an earlier visit."""
+    return kept if isinstance(kept, str) and kept in (VOICE_OFF, *names) else gr.skip()
 
 
 def connect_preview(panel: Panel, player: gr.HTML, answering: Answering) -> None:

@@ -25,6 +25,7 @@ VOICE_BAR = """
   <button type="button" id="mute" aria-pressed="false" data-words-label="voice.mute">🔊</button>
   <input type="range" id="volume" min="0" max="1" step="0.05" value="1"
     data-words-label="voice.volume">
+  <button type="button" id="quiet" data-words-label="voice.quiet">■</button>
   <p id="captions" aria-hidden="true"></p>
 </div>
 """

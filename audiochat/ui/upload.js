@@ -2,6 +2,8 @@
 // XMLHttpRequest, which can.
 (() => {
   const SHOWN_AFTER_MS = 300;
+  const AGAIN_MS = 1000;
+  const MOST_TRIES = 5;
   const plain = window.fetch.bind(window);
   const { words } = window.audiochat;
 
@@ -20,8 +22,23 @@
     return line;
   }
 
-  function upload(address, options) {
-    return new Promise((resolve, reject) => {
+  // A lost connection is waited for; one that is there and fails again and again is not.
+  async function upload(address, options) {
+    for (let tries = 0; ; ) {
+      const request = await once(address, options);
+      const cancelled = options.signal?.aborted;
+      if (request.status || cancelled || (navigator.onLine && ++tries === MOST_TRIES)) {
+        document.getElementById("uploading")?.remove();
+        if (!request.status) throw new TypeError("The upload was cut off.");
+        return new Response(request.responseText, { status: request.status });
+      }
+      words.put(bar().querySelector("span"), "upload.again");
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+
+  function once(address, options) {
+    return new Promise((resolve) => {
       const request = new XMLHttpRequest();
       const began = Date.now();
       request.open("POST", address);
@@ -34,11 +51,7 @@
         line.querySelector("progress").value = share;
         words.put(line.querySelector("span"), "upload.share", { percent: Math.round(100 * share) });
       };
-      request.onloadend = () => {
-        document.getElementById("uploading")?.remove();
-        if (!request.status) return reject(new TypeError("The upload was cut off."));
-        resolve(new Response(request.responseText, { status: request.status }));
-      };
+      request.onloadend = () => resolve(request);
       request.send(options.body);
     });
   }

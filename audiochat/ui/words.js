@@ -24,10 +24,35 @@
   // In these the model speaks too: only a sentence of trouble or of its silence is the server's.
   const REPLIES = "#chat .bot p, #compared section > p";
 
+  // What stays in this browser; where site data is blocked nothing does, and the page goes on.
+  function stored(key) {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  }
+
+  function store(key, value) {
+    try {
+      localStorage.setItem(key, value);
+    } catch {
+      // for this visit alone
+    }
+  }
+
+  function kept(key) {
+    try {
+      return JSON.parse(stored(key) || "{}");
+    } catch {
+      return {}; // meddled with
+    }
+  }
+
   let language = chosen();
 
   function chosen() {
-    const wanted = [localStorage.getItem(KEY), ...navigator.languages, "en"];
+    const wanted = [stored(KEY), ...navigator.languages, "en"];
     const known = wanted.map((tag) => (tag || "").split("-")[0].toLowerCase());
     return known.find((name) => name in DICTIONARIES);
   }
@@ -176,7 +201,7 @@
   }
 
   function choose(name) {
-    localStorage.setItem(KEY, name);
+    store(KEY, name);
     language = name;
     begin();
     draw(document);
@@ -185,7 +210,7 @@
   }
 
   begin();
-  window.audiochat = { words: Object.assign(words, { put, quote, draw }) };
+  window.audiochat = { words: Object.assign(words, { put, quote, draw }), stored, store, kept };
 
   document.addEventListener("change", (event) => {
     if (event.target.id === "language") choose(event.target.value);

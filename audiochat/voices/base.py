@@ -22,6 +22,8 @@ FACTOR_RANGE = (0.5, 2.0)
 """Speed and pitch outside it are not understood any more."""
 
 _SILENT_PEAK = 10 ** (-80 / 20)
+_LEAD_S = 0.01
+"""Kept before the first sound: consonants begin softly."""
 _INAUDIBLE = 10 ** (-40 / 20)  # under the peak: the end of a word is above it
 _PAUSE_S = 0.1
 _SENTENCE_PAUSE_S = 0.25  # the next piece is played right behind this one
@@ -112,7 +114,8 @@ def pronounceable(text: str) -> str:
 def spoken(samples: np.ndarray, sample_rate: int, text: str) -> Waveform:
     """Make a Waveform of what an engine gave: (N,) floats, clipped, with a fitting pause behind.
 
-    The silence at the end is cut and replaced by a short one, longer behind a whole sentence.
+    The silence at the end is cut and replaced by a short one, longer behind a whole sentence; that
+    at the beginning is cut, as the person waits for it.
 
     Raises:
         VoiceError: the engine gave nothing audible, or values that are no sound.
@@ -126,8 +129,9 @@ def spoken(samples: np.ndarray, sample_rate: int, text: str) -> Waveform:
     sentence = text.rstrip("\"')]”’").endswith((".", "!", "?", "…"))
     pause_s = _SENTENCE_PAUSE_S if sentence else _PAUSE_S
     pause = np.zeros(round(pause_s * sample_rate), np.float32)
-    end = np.flatnonzero(level > _INAUDIBLE * peak)[-1] + 1
-    voiced = np.clip(samples[:end], -1.0, 1.0)
+    audible = np.flatnonzero(level > _INAUDIBLE * peak)
+    begin, end = max(0, audible[0] - round(_LEAD_S * sample_rate)), audible[-1] + 1
+    voiced = np.clip(samples[begin:end], -1.0, 1.0)
     return Waveform(np.concatenate([voiced, pause], dtype=np.float32), sample_rate)
 
 

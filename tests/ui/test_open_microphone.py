@@ -46,7 +46,7 @@ def test_a_question_becomes_a_turn_at_any_rate(rate: int) -> None:
     answers = talk(microphones, rate)
     assert [answer["turn"] for answer in answers if "turn" in answer] == [1]
     assert sum(answer["began"] for answer in answers) == 1
-    turn = microphones.take("a", 1)
+    turn = microphones.take("a", "1")
     assert turn.sample_rate == SAMPLE_RATE
     # It was heard ahead to the sample, so that the answer need not hear it again.
     assert ahead[-1].digest == turn.digest
@@ -62,11 +62,11 @@ def test_a_question_becomes_a_turn_at_any_rate(rate: int) -> None:
 def test_a_turn_is_given_once() -> None:
     microphones = OpenMicrophones(lambda _: None)
     talk(microphones)
-    microphones.take("a", 1)
+    microphones.take("a", "1")
     with pytest.raises(AudioError, match="say it again"):
-        microphones.take("a", 1)
+        microphones.take("a", "1")
     with pytest.raises(AudioError, match="say it again"):
-        microphones.take("nobody", 1)
+        microphones.take("nobody", "1")
 
 
 def test_sound_whose_answer_was_lost_is_followed_once_and_answered_again() -> None:
@@ -77,7 +77,7 @@ def test_sound_whose_answer_was_lost_is_followed_once_and_answered_again() -> No
         answers.append(microphones.listen(sent(sound[at : at + 2400], first=at)))
     assert [answer["turn"] for answer in answers if "turn" in answer] == [1]
     assert any(answer["began"] for answer in answers)
-    turn = microphones.take("a", 1)
+    turn = microphones.take("a", "1")
     start = int(np.argmax(np.correlate(sound, turn.samples, "valid")))
     assert np.abs(sound[start : start + len(turn.samples)] - turn.samples).max() < 1e-3
 
@@ -87,7 +87,7 @@ def test_turns_are_taken_by_their_names() -> None:
     sound = question()
     for at in range(0, 2 * len(sound), 1600):
         microphones.listen(sent(np.concatenate([sound, sound])[at : at + 1600], first=at))
-    second, first = microphones.take("a", 2), microphones.take("a", 1)
+    second, first = microphones.take("a", "2"), microphones.take("a", "1")
     assert first.duration_s == pytest.approx(second.duration_s, abs=0.3)
     assert first.digest != second.digest
 
@@ -97,10 +97,10 @@ def test_visitors_are_apart_and_bounded() -> None:
     talk(microphones, visitor="one")
     for number in range(MAX_VISITORS - 1):
         microphones.listen(sent(np.zeros(1600, np.float32), visitor=f"v{number}"))
-    assert microphones.take("one", 1).duration_s > 0.5
+    assert microphones.take("one", "1").duration_s > 0.5
     microphones.listen(sent(np.zeros(1600, np.float32), visitor="last"))
     with pytest.raises(AudioError):
-        microphones.take("one", 1)
+        microphones.take("one", "1")
 
 
 QUIET = np.zeros(1600, np.float32)

@@ -138,6 +138,18 @@ def test_the_voice_is_muted_and_its_volume_stays(stage, visit) -> None:
     assert page.get_attribute("#mute", "aria-pressed") == "false"
 
 
+def test_the_voice_is_stopped_when_the_text_is_whole_already(stage, visit) -> None:
+    page = visit(stage.address)
+    ask(page, "a long question, so that the reply sounds for seconds")
+    page.wait_for_selector(".state.ready")
+    page.wait_for_selector("body.speaking #quiet", state="visible")
+    assert page.locator("#stop").is_disabled()
+    page.click("#quiet")
+    page.wait_for_selector("#quiet", state="hidden")
+    assert page.evaluate("window.audiochat.player.sources.size") == 0
+    assert bubbles(page)[1].endswith("sounds for seconds.")
+
+
 def test_what_is_typed_while_a_turn_is_taken_stays(stage, visit) -> None:
     backend = EchoBackend(delay_s=0.1)
     page = visit(stage.set(backend).address)

@@ -16,6 +16,45 @@ def test_what_did_not_arrive_stays_in_the_box(stage, visit) -> None:
     assert page.input_value("#box textarea") == "two"
 
 
+def test_what_is_in_the_box_outlives_the_page(stage, visit) -> None:
+    page = visit(stage.address)
+    page.fill("#box textarea", "half a question")
+    page.reload()
+    page.wait_for_function("document.querySelector('#box textarea')?.value === 'half a question'")
+    page.press("#box textarea", "Enter")
+    page.wait_for_selector("#chat small")
+    assert bubbles(page) == ["half a question", "Turn 1. You said: half a question."]
+    page.reload()
+    wait_for_bubbles(page, 2)
+    assert page.input_value("#box textarea") == ""
+
+
+def test_a_recording_that_ends_without_a_connection_is_sent_when_it_is_back(stage, visit) -> None:
+    page = visit(stage.address, error="Failed to fetch")
+    page.wait_for_selector(".state.ready")
+    page.click("#mic button.record-button")
+    page.wait_for_selector("#mic button.stop-button", state="visible")
+    time.sleep(1.5)
+    page.context.set_offline(True)
+    page.click("#mic button.stop-button")
+    page.wait_for_function("document.querySelector('#uploading')?.innerText.includes('lost')")
+    page.context.set_offline(False)
+    page.wait_for_selector("#chat small")
+    assert bubbles(page)[0].startswith("I heard: “a clip of ")
+
+
+def test_a_browser_that_keeps_nothing_can_be_talked_to(stage, visit) -> None:
+    forbids = """
+    for (const name of ["localStorage", "sessionStorage"])
+      Object.defineProperty(window, name, {
+        get() { throw new DOMException("no", "SecurityError"); },
+      });
+    """
+    page = visit(stage.address, script=forbids, error="Failed to read")
+    ask(page, "one")
+    assert bubbles(page) == ["one", "Turn 1. You said: one."]
+
+
 def test_the_newest_of_hurried_questions_is_answered(stage, visit) -> None:
     page = visit(stage.set(EchoBackend(delay_s=0.2)).address)
     for text in ("a b c d e f g h", "i j k l m n o p", "last"):

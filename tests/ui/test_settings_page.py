@@ -1,6 +1,7 @@
 """The settings panel in the page: what it says reaches the model, and it stays with the visitor."""
 
 import gradio as gr
+import pytest
 
 from audiochat import prompts
 from audiochat.ui.settings_panel import restored
@@ -44,6 +45,25 @@ def test_settings_come_back_with_the_visitor(stage, visit) -> None:
     ask(page, "hello")
     assert backend.conversations[-1].system_prompt == "Be brief."
     assert backend.samplings[-1].seed == 7
+
+
+@pytest.mark.parametrize(("chosen", "style"), [("Off", None), ("low", "low")])
+def test_the_voice_chosen_comes_back(stage, visit, chosen: str, style: str | None) -> None:
+    page = visit(stage.address)
+    open_settings(page)
+    page.get_by_label("Voice of the reply").click()
+    page.get_by_role("option", name=chosen).click()
+    page.wait_for_function("localStorage.getItem('audiochat.voice')")
+    page.reload()
+    page.wait_for_selector("#keys-on", state="attached")
+    open_settings(page)
+    page.wait_for_function(
+        "name => [...document.querySelectorAll('#settings input')].some(one => one.value === name)",
+        arg=chosen,
+    )
+    ask(page, "hello")
+    assert [said.voice for said in stage.voice.styles] == [style] * len(stage.voice.styles)
+    assert bool(stage.voice.styles) == (style is not None)
 
 
 def test_a_preset_writes_the_system_prompt(stage, visit) -> None:
