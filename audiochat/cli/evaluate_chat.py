@@ -13,7 +13,13 @@ from tqdm import tqdm
 
 from audiochat import load
 from audiochat.cli.evaluate_options import add_shared, check_shared, print_skipped
-from audiochat.cli.evaluate_tables import print_first_text, print_history, print_summed, print_table
+from audiochat.cli.evaluate_tables import (
+    print_first_text,
+    print_history,
+    print_overflows,
+    print_summed,
+    print_table,
+)
 from audiochat.errors import ModelError
 from audiochat.evaluation import chat, comparisons
 from audiochat.evaluation.answered import Answered
@@ -123,6 +129,7 @@ def _report(asking: _Asking, options: argparse.Namespace, cases: CaseSet) -> dic
     rows = asking.quiet(cases.cases)
     found = chat.figures(rows, arms)
     print_table("clean", found)
+    print_overflows(rows, arms)
     if CASCADE in arms:
         found["first_text"] = chat.first_text(found["arms"], asking.greedy_ms)
         print_first_text(found["first_text"])
@@ -143,6 +150,7 @@ def _report(asking: _Asking, options: argparse.Namespace, cases: CaseSet) -> dic
             conditions[name] = noisy
             figures = chat.figures(noisy, arms)
             print_table(f"noise, {name} dB", figures)
+            print_overflows(noisy, arms)
             found["noise"][name] = figures | {"rows": chat.rows_as_json(noisy, arms)}
     found["summed"] = comparisons.summed(conditions, arms)
     print_summed(found["summed"])
