@@ -12,7 +12,7 @@ from typing import Any
 from audiochat import load
 from audiochat.cli.evaluate_options import add_shared, check_shared, positive, print_skipped
 from audiochat.evaluation import asr, streamed
-from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
+from audiochat.evaluation.clips import Clip, ClipSet, Noises, read_clips, read_noises, with_noise
 from audiochat.evaluation.peers import PEERS
 from audiochat.evaluation.provenance import write_json
 from audiochat.model.alignment import Read
@@ -45,13 +45,14 @@ def run(options: argparse.Namespace) -> int:
     check_shared(options)
     if options.lm and not options.beam:
         options.parser.error("--lm goes with --beam")
+    noises = read_noises(options.noise) if options.noise else ()
     clips = read_clips(options.manifest, options.audio_root, options.limit)
     print_skipped(clips.problems)
-    write_json(options.json, _hear(options, clips))
+    write_json(options.json, _hear(options, clips, noises))
     return 0
 
 
-def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
+def _hear(options: argparse.Namespace, clips: ClipSet, noises: Noises) -> dict[str, Any]:
     """Hear the clips in every way asked for, and print the figures."""
     # First, for a package that is missing should be said before an hour of listening.
     peer = PEERS[options.peer]() if options.peer else None
@@ -69,7 +70,7 @@ def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
     found["streaming"] = _hear_streamed(model, options.streaming or (), whole)
     found["noise"], found["peers"] = {}, {}
     for snr_db in options.snr or ():
-        noisy = with_noise(clips.clips, options.noise, snr_db)
+        noisy = with_noise(clips.clips, noises, snr_db)
         found["noise"][f"{snr_db:g}"] = asr.summary(hear(noisy))
         _print_rates(f"noise, {snr_db:g} dB", found["noise"][f"{snr_db:g}"])
     if peer is not None:

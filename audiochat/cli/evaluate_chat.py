@@ -25,6 +25,7 @@ from audiochat.evaluation import chat, comparisons
 from audiochat.evaluation.answered import Answered
 from audiochat.evaluation.arms import ARMS, CASCADE, TEXT, Examiner, Reply, Setting, check_arms
 from audiochat.evaluation.cases import Case, CaseSet, read_cases, with_noise
+from audiochat.evaluation.clips import Noises, read_noises
 from audiochat.evaluation.figures import check_plots, plot_chat
 from audiochat.evaluation.provenance import write_json
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     check_shared(options)
     if options.plot:
         check_plots(options.plot)
+    noises = read_noises(options.noise) if options.noise else ()
     cases = read_cases(options.manifest, options.audio_root, options.limit)
     print_skipped(cases.problems)
     model = load(options.model)
@@ -59,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     )
     model.warm_up()
     asking = _Asking(Examiner(model, setting), options.arms)
-    report = _report(asking, options, cases)
+    report = _report(asking, options, cases, noises)
     report["settings"] |= {"model": options.model, **asdict(setting), "stopped": asking.stopped}
     write_json(options.json, report)
     if options.plot:
@@ -123,7 +125,9 @@ class _Asking:
         print(f"Stopped after {len(rows)} of {len(wanted)}; these are kept.", file=sys.stderr)
 
 
-def _report(asking: _Asking, options: argparse.Namespace, cases: CaseSet) -> dict[str, Any]:
+def _report(
+    asking: _Asking, options: argparse.Namespace, cases: CaseSet, noises: Noises
+) -> dict[str, Any]:
     """Ask everything, print each table when it is ready, and return the report."""
     arms = options.arms
     rows = asking.quiet(cases.cases)
@@ -145,7 +149,7 @@ def _report(asking: _Asking, options: argparse.Namespace, cases: CaseSet) -> dic
         name = f"{snr_db:g}"
         if asking.stopped:
             break
-        noisy = asking.noisy(with_noise(cases.cases, options.noise, snr_db), rows, f"{name} dB")
+        noisy = asking.noisy(with_noise(cases.cases, noises, snr_db), rows, f"{name} dB")
         if noisy:
             conditions[name] = noisy
             figures = chat.figures(noisy, arms)

@@ -6,7 +6,9 @@ import pytest
 
 from audiochat.audio import SAMPLE_RATE, Waveform, write_wav
 from audiochat.errors import DataError
-from audiochat.evaluation.clips import active_power, mix, read_clips, with_noise
+from audiochat.evaluation.clips import active_power, mix, read_clips, read_noises, with_noise
+from audiochat.speech_data.draws import Draws
+from audiochat.speech_data.noise_bank import load_noise_bank
 
 
 def tone(seconds: float = 1.0, hz: float = 300.0) -> np.ndarray:
@@ -67,11 +69,20 @@ def test_noise_repeats_and_keeps_the_lines(tmp_path: Path) -> None:
     folder = tmp_path / "noise"
     folder.mkdir()
     write_wav(Waveform(np.random.default_rng(0).uniform(-0.1, 0.1, 4_000)), folder / "hiss.wav")
-    first, again = with_noise(clips, folder, 10.0), with_noise(clips, folder, 10.0)
+    noises = read_noises(folder)
+    first, again = with_noise(clips, noises, 10.0), with_noise(clips, noises, 10.0)
     assert [clip.line for clip in first] == [clip.line for clip in clips]
     assert first[0].waveform == again[0].waveform != clips[0].waveform
 
 
 def test_a_folder_without_noise_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--noise"):
-        with_noise((), tmp_path / "nowhere", 10.0)
+        read_noises(tmp_path / "nowhere")
+
+
+def test_rooms_are_no_noise_here_as_in_training(tmp_path: Path) -> None:
+    for name in ("hall_rir.wav", "rir-office.wav", "street.wav"):
+        write_wav(Waveform(tone()), tmp_path / name)
+    assert len(read_noises(tmp_path)) == 1
+    bank = load_noise_bank(tmp_path, Draws(0))
+    assert (len(bank.noise), len(bank.rooms)) == (SAMPLE_RATE, 2)
