@@ -52,7 +52,7 @@ def read_clips(manifest: Path, audio_root: Path, limit: int | None = None) -> Cl
         try:
             clips.append(Clip(name, line, decode(line.audio, RECORDING_LIMITS)))
         except AudioError as error:
-            problems.append(f"{manifest}: {name}: {error}")
+            problems.append(f"{manifest}:{line.number}: {name}: {error}")
     good = Manifest(tuple(clip.line for clip in clips), read.problems)
     return ClipSet(tuple(clips), good.with_problems(problems, str(manifest)).problems)
 
