@@ -84,6 +84,8 @@ def test_hearing_while_it_is_spoken_is_measured(
         ["--arms", "cascade"],
         ["--arms", "text,telepathy"],
         ["--arms", "text", "--snr", "5"],
+        ["--arms", "text", "--snr", "nan", "--noise", "."],
+        ["--arms", "text", "--snr", "5,inf", "--noise", "."],
         ["--arms", "text", "--limit", "0"],
         ["--arms", "text", "--streaming", "640"],
         ["--arms", "text", "--max-new-tokens", "100001"],
