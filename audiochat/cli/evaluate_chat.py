@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -95,15 +95,15 @@ class _Asking:
             self._stop(rows, cases)
         return rows
 
-    def noisy(self, cases: Sequence[Case], quiet: Sequence[Answered], what: str) -> list[Answered]:
+    def noisy(self, cases: Iterable[Case], quiet: Sequence[Answered], what: str) -> list[Answered]:
         """Ask every case in noise, which the text arm does not hear: its replies are known."""
         rows: list[Answered] = []
         try:
-            for case, known in zip(_shown(cases, what), quiet, strict=False):
+            for known, case in zip(_shown(quiet, what), cases, strict=True):
                 found = self.examiner.ask_all(case, self.arms, known.replies[TEXT])
-                rows.append(Answered(case, found))
+                rows.append(Answered(known.case, found))  # the noise need not be kept
         except KeyboardInterrupt:
-            self._stop(rows, cases)
+            self._stop(rows, quiet)
         return rows
 
     def without_history(self, rows: Sequence[Answered]) -> list[Answered]:

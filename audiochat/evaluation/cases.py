@@ -106,18 +106,19 @@ def case_of(clip: Clip, audio_root: Path) -> Case:
     )
 
 
-def with_noise(cases: Sequence[Case], noises: Noises, snr_db: float) -> tuple[Case, ...]:
-    """Lay noise over every recording; the newest get the same as in `clips.with_noise`."""
-    newest = lay_noise([case.clip.waveform for case in cases], noises, snr_db)
-    before = [part for c in cases for m in c.messages[:-1] for part in m.audio_parts]
-    earlier = iter(lay_noise([part.waveform for part in before], noises, snr_db))
-    noisy = []
+def with_noise(cases: Sequence[Case], noises: Noises, snr_db: float) -> Iterator[Case]:
+    """Lay noise over every recording, one case at a time.
+
+    The newest recordings get the same noise as the clips of `evaluate asr`.
+    """
+    newest = lay_noise((case.clip.waveform for case in cases), noises, snr_db)
+    before = (part for c in cases for m in c.messages[:-1] for part in m.audio_parts)
+    earlier = lay_noise((part.waveform for part in before), noises, snr_db)
     for case, waveform in zip(cases, newest, strict=True):
         history = [_sounding(message, earlier) for message in case.messages[:-1]]
         last = _sounding(case.messages[-1], iter([waveform]))
         clip = replace(case.clip, waveform=waveform)
-        noisy.append(replace(case, clip=clip, messages=(*history, last)))
-    return tuple(noisy)
+        yield replace(case, clip=clip, messages=(*history, last))
 
 
 def _instruction(task: str, fields: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -76,27 +76,19 @@ def read_noises(folder: Path) -> Noises:
     return noises
 
 
-def with_noise(clips: tuple[Clip, ...], noises: Noises, snr_db: float) -> tuple[Clip, ...]:
-    """Lay noise over every clip, as loud as the signal-to-noise ratio says; see `lay_noise`."""
-    noisy = lay_noise([clip.waveform for clip in clips], noises, snr_db)
-    return tuple(replace(clip, waveform=one) for clip, one in zip(clips, noisy, strict=True))
-
-
-def lay_noise(waveforms: Sequence[Waveform], noises: Noises, snr_db: float) -> list[Waveform]:
-    """Lay noise over recordings, as loud as the signal-to-noise ratio says.
+def lay_noise(waveforms: Iterable[Waveform], noises: Noises, snr_db: float) -> Iterator[Waveform]:
+    """Lay noise over recordings, one at a time, as loud as the signal-to-noise ratio says.
 
     The ratio is to the speech alone: the mean power of the frames within 30 dB of the loudest.
     Which noise, and which part of it, is drawn from a seed, the same for every ratio.
     """
     rng = np.random.default_rng(0)
-    noisy = []
     for waveform in waveforms:
         noise = noises[rng.integers(len(noises))]
         start = int(rng.integers(len(noise)))
         places = np.arange(start, start + len(waveform.samples))
         stretch = np.take(noise, places, mode="wrap")
-        noisy.append(Waveform(mix(waveform.samples, stretch, snr_db)))
-    return noisy
+        yield Waveform(mix(waveform.samples, stretch, snr_db))
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
