@@ -84,7 +84,7 @@ def lay_noise(waveforms: Iterable[Waveform], noises: Noises, snr_db: float) -> I
     """
     rng = np.random.default_rng(0)
     for waveform in waveforms:
-        noise = noises[rng.integers(len(noises))]
+        noise = noises[int(rng.integers(len(noises)))]
         start = int(rng.integers(len(noise)))
         places = np.arange(start, start + len(waveform.samples))
         stretch = np.take(noise, places, mode="wrap")
