@@ -50,8 +50,14 @@ def plot_chat(report: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
     for axes, key in zip(panels, shown, strict=True):
         _draw(axes, conditions, key)
     handles, labels = panels[0].get_legend_handles_labels()
-    place = "outside lower center"
-    picture.legend(handles, labels, loc=place, ncols=len(labels), frameon=False, fontsize=9)
+    picture.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(labels),
+        frameon=False,
+        fontsize=9,
+    )
     n = max(one["n"] for one in report["arms"].values())
     picture.suptitle(f"Spoken questions answered, {n} clips (bars: 95 % intervals)", fontsize=10)
     paths = tuple(folder / f"{FILE_NAME}.{kind}" for kind in ("png", "svg"))
