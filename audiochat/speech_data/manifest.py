@@ -114,9 +114,9 @@ def _check(good: int, bad: int, problems: tuple[str, ...], name: str) -> None:
         return
     if not problems:
         raise DataError(f"{name} names no clip: it is empty. Correct the manifest.")
-    which = f", the first {MAX_NAMED} of them" if bad > MAX_NAMED else ""
+    which = f"The first {MAX_NAMED} of them" if bad > MAX_NAMED else "These"
     named = "\n".join(problems[:MAX_NAMED])
     raise DataError(
         f"{bad} of {good + bad} lines of {name} cannot be used. Correct the manifest or the audio "
-        f"root{which}:\n{named}"
+        f"root. {which}:\n{named}"
     )

@@ -44,7 +44,7 @@ def test_too_many_bad_lines_stop_the_run(speech_folder: Path) -> None:
 
 def test_of_many_bad_lines_the_first_are_named(speech_folder: Path) -> None:
     path = bad_lines(speech_folder, ["{"] * 30)
-    with pytest.raises(DataError, match=r"30 of 330 lines .* the first 20 of them:") as refused:
+    with pytest.raises(DataError, match=r"30 of 330 lines .* The first 20 of them:") as refused:
         read_manifest(path, speech_folder)
     assert str(refused.value).count("not JSON") == 20
 
