@@ -1,8 +1,10 @@
 """The model card's figures are those that the commands printed."""
 
 import json
+import re
 
 from audiochat.evaluation.provenance import stamp
+from tests.conftest import ROOT
 from tests.model_card import CARD, FIGURES, HEARING, NLL, connectors, with_figures
 
 
@@ -12,6 +14,18 @@ def test_the_card_has_the_figures_that_were_printed() -> None:
     people = json.loads((FIGURES / "people.json").read_text(encoding="utf-8"))
     assert f"{people['overall']['wer']:.3f}" in card
     assert all((FIGURES / f"{name}.json").is_file() for name in HEARING)
+
+
+def test_the_readme_has_the_cards_word_error_rates() -> None:
+    people, telephone, synthetic = (
+        json.loads((FIGURES / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("people", "telephone", "synthetic")
+    )
+    wanted = [one["overall"]["wer"] for one in (people, telephone, synthetic)]
+    wanted.append(people["peers"]["pocketsphinx"]["wer"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"^How well it hears today,(.*?on the first)\.", readme, re.S | re.M)
+    assert re.findall(r"\d+\.\d+", said) == [f"{wer:.2f}" for wer in wanted]
 
 
 def test_connectors_are_listed_the_best_first() -> None:

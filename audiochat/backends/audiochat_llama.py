@@ -1,6 +1,6 @@
 """AudioChatLlama as a backend: by its connectors, or as the cascade of its own ear and LLM."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from threading import Lock
 from weakref import WeakValueDictionary
@@ -17,7 +17,7 @@ from audiochat.model.audio_embeds import embedding_alignment
 from audiochat.model.ear import Hearing
 from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.model.generate import Token
-from audiochat.model.long_recordings import LongRecording
+from audiochat.model.long_recordings import LongRecording, PartAnswer
 from audiochat.model.streaming import frame_samples
 from audiochat.model.windows import window_cuts
 from audiochat.sampling import Sampling
@@ -91,23 +91,21 @@ class AudioChatLlamaBackend:
         n_parts = len(recording.parts)
         yield Working("Reading", 1, n_parts)
         with closing(long_recordings.answered(self.model, recording, sampling, self.arm)) as parts:
-            last, count = 1, 0
             while True:
                 try:
                     number, token = next(parts)
                 except StopIteration as end:
-                    answers: list[str] = end.value
+                    answers: list[PartAnswer] = end.value
                     break
-                count += 1
                 if not recording.joins:
                     yield Working("Reading", number, n_parts)
                 elif token.piece:
-                    yield TextPiece("\n\n" + token.piece if number > last else token.piece)
-                    last = number
+                    yield TextPiece(token.piece)
         if recording.joins:
-            yield Usage(0, 0, count, "stop")
+            yield _usage_of(answers)
         else:
-            yield from self._answer(recording.over(answers), sampling)
+            notes = [answer.text for answer in answers]
+            yield from self._answer(recording.over(notes), sampling)
 
     def hear_ahead(self, waveform: Waveform) -> None:
         """Hear a recording while its last silence is waited for; one of several windows is left."""
@@ -135,6 +133,16 @@ class AudioChatLlamaBackend:
     def close(self) -> None:
         """Free what was kept of earlier turns."""
         self.model.close()
+
+
+def _usage_of(answers: Sequence[PartAnswer]) -> Usage:
+    """What a reply joined of the answers to the parts took, all together."""
+    return Usage(
+        sum(answer.prompt_tokens for answer in answers),
+        sum(answer.reused_tokens for answer in answers),
+        sum(answer.reply_tokens for answer in answers),
+        "length" if any(answer.cut_off for answer in answers) else "stop",
+    )
 
 
 def load(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from audiochat import load
+from audiochat.audio import Waveform
 from audiochat.cli.evaluate_options import add_shared, check_shared, positive, print_skipped
 from audiochat.evaluation import asr, streamed
-from audiochat.evaluation.clips import Clip, ClipSet, read_clips, with_noise
+from audiochat.evaluation.clips import Clip, ClipSet, Noises, lay_noise, read_clips, read_noises
 from audiochat.evaluation.peers import PEERS
 from audiochat.evaluation.provenance import write_json
 from audiochat.model.alignment import Read
@@ -45,20 +46,23 @@ def run(options: argparse.Namespace) -> int:
     check_shared(options)
     if options.lm and not options.beam:
         options.parser.error("--lm goes with --beam")
+    noises = read_noises(options.noise) if options.noise else ()
     clips = read_clips(options.manifest, options.audio_root, options.limit)
     print_skipped(clips.problems)
-    write_json(options.json, _hear(options, clips))
+    write_json(options.json, _hear(options, clips, noises))
     return 0
 
 
-def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
+def _hear(options: argparse.Namespace, clips: ClipSet, noises: Noises) -> dict[str, Any]:
     """Hear the clips in every way asked for, and print the figures."""
     # First, for a package that is missing should be said before an hour of listening.
     peer = PEERS[options.peer]() if options.peer else None
     model = load(options.model)
 
-    def hear(clips: tuple[Clip, ...]) -> list[asr.HeardClip]:
-        return asr.hear_all(lambda waveform: model.hear(waveform).text, clips)
+    def hear(
+        clips: Sequence[Clip], waveforms: Iterable[Waveform] | None = None
+    ) -> list[asr.HeardClip]:
+        return asr.hear_all(lambda waveform: model.hear(waveform).text, clips, waveforms)
 
     greedy = _use_beam(options, model, hear, clips) if options.beam else {}
     whole = hear(clips.clips)
@@ -69,8 +73,8 @@ def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
     found["streaming"] = _hear_streamed(model, options.streaming or (), whole)
     found["noise"], found["peers"] = {}, {}
     for snr_db in options.snr or ():
-        noisy = with_noise(clips.clips, options.noise, snr_db)
-        found["noise"][f"{snr_db:g}"] = asr.summary(hear(noisy))
+        noisy = lay_noise((clip.waveform for clip in clips.clips), noises, snr_db)
+        found["noise"][f"{snr_db:g}"] = asr.summary(hear(clips.clips, noisy))
         _print_rates(f"noise, {snr_db:g} dB", found["noise"][f"{snr_db:g}"])
     if peer is not None:
         found["peers"][options.peer] = asr.summary(asr.hear_all(peer, clips.clips))
@@ -81,7 +85,7 @@ def _hear(options: argparse.Namespace, clips: ClipSet) -> dict[str, Any]:
 def _use_beam(
     options: argparse.Namespace,
     model: AudioChatLlama,
-    hear: Callable[[tuple[Clip, ...]], list[asr.HeardClip]],
+    hear: Callable[[Sequence[Clip]], list[asr.HeardClip]],
     clips: ClipSet,
 ) -> dict[str, Any]:
     """Hear the clips greedily, for comparison, then make the model read by beam search."""

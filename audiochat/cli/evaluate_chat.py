@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,19 @@ from tqdm import tqdm
 
 from audiochat import load
 from audiochat.cli.evaluate_options import add_shared, check_shared, print_skipped
-from audiochat.cli.evaluate_tables import print_first_text, print_history, print_summed, print_table
+from audiochat.cli.evaluate_tables import (
+    print_first_text,
+    print_history,
+    print_overflows,
+    print_summed,
+    print_table,
+)
 from audiochat.errors import ModelError
 from audiochat.evaluation import chat, comparisons
 from audiochat.evaluation.answered import Answered
 from audiochat.evaluation.arms import ARMS, CASCADE, TEXT, Examiner, Reply, Setting, check_arms
 from audiochat.evaluation.cases import Case, CaseSet, read_cases, with_noise
+from audiochat.evaluation.clips import Noises, read_noises
 from audiochat.evaluation.figures import check_plots, plot_chat
 from audiochat.evaluation.provenance import write_json
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
@@ -44,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     check_shared(options)
     if options.plot:
         check_plots(options.plot)
+    noises = read_noises(options.noise) if options.noise else ()
     cases = read_cases(options.manifest, options.audio_root, options.limit)
     print_skipped(cases.problems)
     model = load(options.model)
@@ -53,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     )
     model.warm_up()
     asking = _Asking(Examiner(model, setting), options.arms)
-    report = _report(asking, options, cases)
+    report = _report(asking, options, cases, noises)
     report["settings"] |= {"model": options.model, **asdict(setting), "stopped": asking.stopped}
     write_json(options.json, report)
     if options.plot:
@@ -87,15 +95,15 @@ class _Asking:
             self._stop(rows, cases)
         return rows
 
-    def noisy(self, cases: Sequence[Case], quiet: Sequence[Answered], what: str) -> list[Answered]:
+    def noisy(self, cases: Iterable[Case], quiet: Sequence[Answered], what: str) -> list[Answered]:
         """Ask every case in noise, which the text arm does not hear: its replies are known."""
         rows: list[Answered] = []
         try:
-            for case, known in zip(_shown(cases, what), quiet, strict=False):
+            for known, case in zip(_shown(quiet, what), cases, strict=True):
                 found = self.examiner.ask_all(case, self.arms, known.replies[TEXT])
-                rows.append(Answered(case, found))
+                rows.append(Answered(known.case, found))  # the noise need not be kept
         except KeyboardInterrupt:
-            self._stop(rows, cases)
+            self._stop(rows, quiet)
         return rows
 
     def without_history(self, rows: Sequence[Answered]) -> list[Answered]:
@@ -117,12 +125,15 @@ class _Asking:
         print(f"Stopped after {len(rows)} of {len(wanted)}; these are kept.", file=sys.stderr)
 
 
-def _report(asking: _Asking, options: argparse.Namespace, cases: CaseSet) -> dict[str, Any]:
+def _report(
+    asking: _Asking, options: argparse.Namespace, cases: CaseSet, noises: Noises
+) -> dict[str, Any]:
     """Ask everything, print each table when it is ready, and return the report."""
     arms = options.arms
     rows = asking.quiet(cases.cases)
     found = chat.figures(rows, arms)
     print_table("clean", found)
+    print_overflows(rows, arms)
     if CASCADE in arms:
         found["first_text"] = chat.first_text(found["arms"], asking.greedy_ms)
         print_first_text(found["first_text"])
@@ -138,11 +149,12 @@ def _report(asking: _Asking, options: argparse.Namespace, cases: CaseSet) -> dic
         name = f"{snr_db:g}"
         if asking.stopped:
             break
-        noisy = asking.noisy(with_noise(cases.cases, options.noise, snr_db), rows, f"{name} dB")
+        noisy = asking.noisy(with_noise(cases.cases, noises, snr_db), rows, f"{name} dB")
         if noisy:
             conditions[name] = noisy
             figures = chat.figures(noisy, arms)
             print_table(f"noise, {name} dB", figures)
+            print_overflows(noisy, arms)
             found["noise"][name] = figures | {"rows": chat.rows_as_json(noisy, arms)}
     found["summed"] = comparisons.summed(conditions, arms)
     print_summed(found["summed"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,10 @@ def print_skipped(problems: Sequence[str]) -> None:
 
 def ratios(value: str) -> tuple[float, ...]:
     """Read signal-to-noise ratios joined by commas."""
-    return tuple(float(ratio) for ratio in value.split(","))
+    found = tuple(float(ratio) for ratio in value.split(","))
+    if not all(map(math.isfinite, found)):
+        raise argparse.ArgumentTypeError("a ratio is a finite number of dB")
+    return found
 
 
 def positive(value: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from audiochat.evaluation.answered import Answered
 
 HEAD = (
     f"  {'arm':<11}{'n':>4}  {'success (95 %)':<22}{'perplexity (95 %)':<24}"
@@ -23,6 +25,13 @@ def print_table(name: str, figures: Mapping[str, Any]) -> None:
             for arm, one in inner["arms"].items():
                 print(_arm_line(arm, one))
     print(flush=True)
+
+
+def print_overflows(rows: Sequence[Answered], arms: Sequence[str]) -> None:
+    """Print how many newest turns were too long for the model's context: heard, not answered."""
+    for arm in arms:
+        if count := sum(row.replies[arm].overflowed for row in rows):
+            print(f"  {arm}: {count} of {len(rows)} did not fit into the model's context")
 
 
 def print_first_text(found: Mapping[str, Any]) -> None:

@@ -6,7 +6,8 @@ All arms share the model, the system prompt and the decoding, so that they diffe
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,12 @@ from audiochat.conversation import Conversation, Message
 from audiochat.errors import AudioError, ConversationError, ModelError
 from audiochat.evaluation.cases import ANSWER, Case
 from audiochat.evaluation.metrics import succeeds
+from audiochat.model import long_recordings
 from audiochat.model.audio_chat_llama import ARMS as HEARING_ARMS
 from audiochat.model.audio_chat_llama import AudioChatLlama, Prompt
 from audiochat.model.generate import Token, generate
 from audiochat.model.language_model import Cache, LanguageModel
+from audiochat.model.long_recordings import PartAnswer
 from audiochat.sampling import Sampling
 
 TEXT = "text"
@@ -51,7 +54,8 @@ class Reply:
 
     nll: float | None = None
     """Summed negative log-likelihood of the text arm's reply after this arm's prompt, in nats;
-    None where nothing was heard."""
+    None where nothing was answered, and where the reply joins the answers to the parts of a long
+    recording, for then there is no one prompt."""
 
     n_tokens: int = 0
     """Tokens of the text arm's reply."""
@@ -61,6 +65,9 @@ class Reply:
 
     n_dropped: int = 0
     """Turns of the history that did not fit into the model's context."""
+
+    overflowed: bool = False
+    """Whether the newest turn alone did not fit: it was heard, but not answered."""
 
 
 class Examiner:
@@ -103,68 +110,75 @@ class Examiner:
             arm: One of ARMS.
             reference: Tokens of the reply to score; the arm's own when None.
         """
-        start, prompt = self._prepare(case, arm)
+        conversation, start = self._begin(case, arm)
         answers = case.answers if case.task == ANSWER else ()
-        if prompt is None:
-            heard = None if arm == TEXT else ""
-            missed = False if answers else None
-            return Reply(heard, "", (), None, n_tokens=len(reference or ()), success=missed)
-        tokens, first_text_ms = self._write(prompt, start)
-        ids = tuple(token.id for token in tokens)
-        text = "".join(token.piece for token in tokens).strip()
-        scored = ids if reference is None else reference
-        newest = len(case.messages) - 1
-        words = [hearing.text for index, _, hearing in prompt.hearings if index == newest]
+        heard = None if arm == TEXT else ""
+        try:
+            heard = None if arm == TEXT else self._newest_words(conversation)
+            written = self._write(conversation, arm, start)
+        except (AudioError, ConversationError) as error:
+            return Reply(
+                heard,
+                text="",
+                ids=(),
+                first_text_ms=None,
+                n_tokens=len(reference or ()),
+                success=False if answers else None,
+                overflowed=isinstance(error, ConversationError),
+            )
+        scored = written.ids if reference is None else reference
         return Reply(
-            heard=None if arm == TEXT else " ".join(words),
-            text=text,
-            ids=ids,
-            first_text_ms=first_text_ms,
-            nll=_summed_nll(self.model.lm, prompt, scored, tokens[-1].cache) if scored else None,
+            heard=heard,
+            text=written.text,
+            ids=written.ids,
+            first_text_ms=written.first_text_ms,
+            nll=written.nll(self.model.lm, scored),
             n_tokens=len(scored),
-            success=succeeds(text, answers) if answers else None,
-            n_dropped=prompt.n_dropped,
+            success=succeeds(written.text, answers) if answers else None,
+            n_dropped=written.prompt.n_dropped if written.prompt else 0,
         )
 
     def greedy_first_text_ms(self, case: Case) -> float | None:
         """Milliseconds to the first text of the cascade whose words are read greedily."""
         read, self.model.read = self.model.read, None
         try:
-            start, prompt = self._prepare(case, CASCADE)
-            return self._write(prompt, start, whole=False)[1] if prompt else None
+            conversation, start = self._begin(case, CASCADE)
+            return self._write(conversation, CASCADE, start, whole=False).first_text_ms
+        except (AudioError, ConversationError):
+            return None
         finally:
             self.model.close()  # forget the greedy hearing
             self.model.read = read
 
-    def _prepare(self, case: Case, arm: str) -> tuple[float, Prompt | None]:
-        """The time of the question, and its prompt: None where nothing can be answered."""
+    def _begin(self, case: Case, arm: str) -> tuple[Conversation, float]:
+        """What is asked of an arm, and the time of the question."""
         # Nothing may be left from the arm before, or the second to hear a clip would be the faster.
         self.model.close()
         conversation = case.conversation(self.setting.system_prompt, written=arm == TEXT)
-        way = next((hearing for hearing in HEARING_ARMS if hearing == arm), None)
-        start = time.perf_counter()
-        try:
-            return start, self.model.prepare(conversation, self.setting.sampling, arm=way)
-        except (AudioError, ConversationError):
-            return start, None
+        return conversation, time.perf_counter()
+
+    def _newest_words(self, conversation: Conversation) -> str:
+        newest = len(conversation.messages) - 1
+        hearings = self.model.heard(conversation)
+        return " ".join(hearing.text for index, _, hearing in hearings if index == newest)
 
     def _write(
-        self, prompt: Prompt, start: float, *, whole: bool = True
-    ) -> tuple[list[Token], float | None]:
-        """The reply, or only its first text, and the milliseconds from `start` to that."""
+        self, conversation: Conversation, arm: str, start: float, *, whole: bool = True
+    ) -> _Written:
+        """The reply, or only its first text: as on the page, a long recording part by part."""
+        model, sampling = self.model, self.setting.sampling
+        way = next((hearing for hearing in HEARING_ARMS if hearing == arm), model.arm)
+        recording = long_recordings.find(model, conversation, sampling, way)
+        if recording:
+            with closing(long_recordings.answered(model, recording, sampling, way)) as parts:
+                if recording.joins:
+                    return _Written.of((token for _, token in parts), None, start, whole=whole)
+                conversation = recording.over(_notes(parts))
+        prompt = model.prepare(conversation, sampling, arm=way)
         cache = self._system.beginning(prompt.keys)
         read = cache.length if cache else 0
-        first_text_ms = None
-        tokens = []
-        for token in generate(
-            self.model.lm, prompt.embeds[read:], self.setting.sampling, cache=cache
-        ):
-            tokens.append(token)
-            if token.piece and first_text_ms is None:
-                first_text_ms = 1000 * (time.perf_counter() - start)
-                if not whole:
-                    break
-        return tokens, first_text_ms
+        tokens = generate(model.lm, prompt.embeds[read:], sampling, cache=cache)
+        return _Written.of(tokens, prompt, start, whole=whole)
 
 
 def check_arms(model: AudioChatLlama, arms: Sequence[str]) -> None:
@@ -180,6 +194,57 @@ def check_arms(model: AudioChatLlama, arms: Sequence[str]) -> None:
                 f"These weights have no {arm} connector. Leave {arm} out of --arms "
                 f"(there are {there}), or train it."
             )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A reply as it came."""
+
+    tokens: tuple[Token, ...]
+    prompt: Prompt | None
+    """What it came after; None where it joins several replies."""
+    first_text_ms: float | None
+
+    @classmethod
+    def of(
+        cls, tokens: Iterable[Token], prompt: Prompt | None, start: float, *, whole: bool
+    ) -> _Written:
+        """Take the tokens, or only the first with text; `start` is when the question was asked."""
+        taken: list[Token] = []
+        first_text_ms = None
+        for token in tokens:
+            taken.append(token)
+            if token.piece and first_text_ms is None:
+                first_text_ms = 1000 * (time.perf_counter() - start)
+                if not whole:
+                    break
+        return cls(tuple(taken), prompt, first_text_ms)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens' ids."""
+        return tuple(token.id for token in self.tokens)
+
+    @property
+    def text(self) -> str:
+        """The reply as it is read."""
+        return "".join(token.piece for token in self.tokens).strip()
+
+    def nll(self, lm: LanguageModel, ids: Sequence[int]) -> float | None:
+        """Summed negative log-likelihood of `ids` in place of this reply, in nats."""
+        if self.prompt is None or not ids:
+            return None
+        return _summed_nll(lm, self.prompt, ids, self.tokens[-1].cache)
+
+
+def _notes(parts: Generator[object, None, list[PartAnswer]]) -> list[str]:
+    """The answers to the parts of a long recording, when all are there."""
+    while True:
+        try:
+            next(parts)
+        except StopIteration as end:
+            answers: list[PartAnswer] = end.value
+            return [answer.text for answer in answers]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from audiochat import prompts
 from audiochat.audio import RECORDING_LIMITS, Waveform, decode
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, DataError
-from audiochat.evaluation.clips import Clip, lay_noise, read_clips
+from audiochat.evaluation.clips import Clip, Noises, lay_noise, read_clips
 from audiochat.speech_data.manifest import Manifest
 
 ANSWER, TRANSCRIBE, TRANSLATE, SUMMARISE = "answer", "transcribe", "translate", "summarise"
@@ -106,22 +106,19 @@ def case_of(clip: Clip, audio_root: Path) -> Case:
     )
 
 
-def with_noise(cases: Sequence[Case], folder: Path, snr_db: float) -> tuple[Case, ...]:
-    """Lay noise over every recording; the newest get the same as in `clips.with_noise`.
+def with_noise(cases: Sequence[Case], noises: Noises, snr_db: float) -> Iterator[Case]:
+    """Lay noise over every recording, one case at a time.
 
-    Raises:
-        DataError: The folder holds no noise.
+    The newest recordings get the same noise as the clips of `evaluate asr`.
     """
-    newest = lay_noise([case.clip.waveform for case in cases], folder, snr_db)
-    before = [part for c in cases for m in c.messages[:-1] for part in m.audio_parts]
-    earlier = iter(lay_noise([part.waveform for part in before], folder, snr_db))
-    noisy = []
+    newest = lay_noise((case.clip.waveform for case in cases), noises, snr_db)
+    before = (part for c in cases for m in c.messages[:-1] for part in m.audio_parts)
+    earlier = lay_noise((part.waveform for part in before), noises, snr_db)
     for case, waveform in zip(cases, newest, strict=True):
         history = [_sounding(message, earlier) for message in case.messages[:-1]]
         last = _sounding(case.messages[-1], iter([waveform]))
         clip = replace(case.clip, waveform=waveform)
-        noisy.append(replace(case, clip=clip, messages=(*history, last)))
-    return tuple(noisy)
+        yield replace(case, clip=clip, messages=(*history, last))
 
 
 def _instruction(task: str, fields: Mapping[str, Any]) -> str:

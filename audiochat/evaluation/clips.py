@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,12 @@ import numpy as np
 from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE, Waveform, decode
 from audiochat.errors import AudioError, DataError
 from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
+from audiochat.speech_data.noise_bank import SOUND_FILES, is_room
 
 ACTIVE_FRAME_S = 0.02
+
+Noises = Sequence[np.ndarray]
+"""The samples (N,) of sounds to lay over speech."""
 
 
 @dataclass(frozen=True)
@@ -48,38 +52,43 @@ def read_clips(manifest: Path, audio_root: Path, limit: int | None = None) -> Cl
         try:
             clips.append(Clip(name, line, decode(line.audio, RECORDING_LIMITS)))
         except AudioError as error:
-            problems.append(f"{manifest}: {name}: {error}")
+            problems.append(f"{manifest}:{line.number}: {name}: {error}")
     good = Manifest(tuple(clip.line for clip in clips), read.problems)
     return ClipSet(tuple(clips), good.with_problems(problems, str(manifest)).problems)
 
 
-def with_noise(clips: tuple[Clip, ...], folder: Path, snr_db: float) -> tuple[Clip, ...]:
-    """Lay noise over every clip, as loud as the signal-to-noise ratio says; see `lay_noise`."""
-    noisy = lay_noise([clip.waveform for clip in clips], folder, snr_db)
-    return tuple(replace(clip, waveform=one) for clip, one in zip(clips, noisy, strict=True))
+def read_noises(folder: Path) -> Noises:
+    """Read the sounds of a folder, by name; rooms' impulse responses are no noise.
+
+    Raises:
+        DataError: The folder holds no noise, or a sound that cannot be decoded.
+    """
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    noises = []
+    for path in files:
+        if path.suffix in SOUND_FILES and not is_room(path):
+            try:
+                noises.append(decode(path, RECORDING_LIMITS).samples)
+            except AudioError as error:
+                raise DataError(f"The noise {path} cannot be used: {error}") from error
+    if not noises:
+        raise DataError(f"{folder} holds no noise. Give a folder of sound files with --noise.")
+    return noises
 
 
-def lay_noise(waveforms: Sequence[Waveform], folder: Path, snr_db: float) -> list[Waveform]:
-    """Lay noise over recordings, as loud as the signal-to-noise ratio says.
+def lay_noise(waveforms: Iterable[Waveform], noises: Noises, snr_db: float) -> Iterator[Waveform]:
+    """Lay noise over recordings, one at a time, as loud as the signal-to-noise ratio says.
 
     The ratio is to the speech alone: the mean power of the frames within 30 dB of the loudest.
     Which noise, and which part of it, is drawn from a seed, the same for every ratio.
-
-    Raises:
-        DataError: The folder holds no noise.
     """
-    noises = list(_noises(folder))
-    if not noises:
-        raise DataError(f"{folder} holds no noise. Give a folder of sound files with --noise.")
     rng = np.random.default_rng(0)
-    noisy = []
     for waveform in waveforms:
-        noise = noises[rng.integers(len(noises))]
+        noise = noises[int(rng.integers(len(noises)))]
         start = int(rng.integers(len(noise)))
         places = np.arange(start, start + len(waveform.samples))
         stretch = np.take(noise, places, mode="wrap")
-        noisy.append(Waveform(mix(waveform.samples, stretch, snr_db)))
-    return noisy
+        yield Waveform(mix(waveform.samples, stretch, snr_db))
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
@@ -97,10 +106,3 @@ def active_power(speech: np.ndarray) -> float:
     n_frames = max(1, len(speech) // frame)
     powers = np.square(speech[: n_frames * frame]).reshape(n_frames, -1).mean(axis=1)
     return float(powers[powers >= powers.max() * 1e-3].mean())
-
-
-def _noises(folder: Path) -> Iterator[np.ndarray]:
-    """The sounds of a folder, by name; room impulse responses ("rir") are no noise."""
-    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-        if path.suffix in {".flac", ".wav", ".ogg"} and "_rir" not in path.stem:
-            yield decode(path, RECORDING_LIMITS).samples

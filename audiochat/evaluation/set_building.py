@@ -86,7 +86,12 @@ def _made_before(plan: Plan, out: Path, digest: str) -> Report | None:
             f"{_manifest(out, plan.name)} was built from other data, or with another --seed or "
             "size. Give another --out, or remove that file to build it anew."
         )
-    names = [*(line.source for _, line in plan.spoken), *plan.copied]
+    # Of the manifest, not of the plan: what was left out has no recording and never will.
+    lines = _manifest(out, plan.name).read_text(encoding="utf-8").split("\n")
+    try:
+        names = [name for line in lines if line for name in _recordings(json.loads(line))]
+    except json.JSONDecodeError:
+        return None  # damaged, so it is made anew
     if any(not (out / name).is_file() for name in names):
         return None
     return Report(**made["report"], made_before=True)

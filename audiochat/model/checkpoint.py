@@ -3,10 +3,12 @@
 Only safetensors are read: a pickle can run code.
 """
 
+import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -49,15 +51,17 @@ def fresh_parts(config: AudioChatLlamaConfig, units: Units) -> TrainedParts:
 def save_parts(parts: TrainedParts, folder: Path) -> None:
     """Write a weights folder; other files in it, as a model card, are left alone.
 
-    All is written beside it first: a kill or a full disk leaves the old weights whole.
+    All is written beside it first: a full disk leaves the old weights whole. The index is moved
+    first and has the others' digests: a kill between two files leaves a folder that `load_parts`
+    refuses, never one that mixes two trainings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
         new = Path(name)
         _write(parts, new)
         written = {path.name for path in new.iterdir()}
-        for path in new.iterdir():
-            path.replace(folder / path.name)
+        for name in sorted(written, key=lambda one: (one != _INDEX, one)):
+            (new / name).replace(folder / name)
     for old in folder.glob("*.safetensors"):
         if old.name not in written:
             old.unlink()
@@ -71,10 +75,14 @@ def _write(parts: TrainedParts, folder: Path) -> None:
         name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         save_file(shard, folder / name)
         where |= dict.fromkeys(shard, name)
-    (folder / _INDEX).write_text(json.dumps({"weight_map": where}, indent=1), encoding="utf-8")
     config = json.dumps(parts.config.to_json(), indent=1)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
     parts.units.save(folder / "units.json")
+    digests = {
+        name: _sha256(folder / name) for name in (*sorted(set(where.values())), "units.json")
+    }
+    index = json.dumps({"metadata": {"sha256": digests}, "weight_map": where}, indent=1)
+    (folder / _INDEX).write_text(index, encoding="utf-8")
 
 
 def load_parts(folder: Path) -> TrainedParts:
@@ -89,6 +97,7 @@ def load_parts(folder: Path) -> TrainedParts:
         state: dict[str, Tensor] = {}
         for name in sorted(set(index["weight_map"].values())):
             state |= load_file(folder / Path(name).name)
+        _check_together(folder, index)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(
             f"{folder} holds no whole AudioChatLlama weights ({error}). Give a folder that "
@@ -102,6 +111,21 @@ def load_parts(folder: Path) -> TrainedParts:
     for module in parts.modules().children():
         module.eval().requires_grad_(False)
     return parts
+
+
+def _check_together(folder: Path, index: dict[str, Any]) -> None:
+    """Raise ValueError where a file is not the one that the index was written with.
+
+    Indexes written before there were digests have none.
+    """
+    for name, digest in index.get("metadata", {}).get("sha256", {}).items():
+        if _sha256(folder / Path(name).name) != digest:
+            raise ValueError(f"{name} is not the file that {_INDEX} was written with")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sharded(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:

@@ -14,7 +14,7 @@ import numpy as np
 from audiochat import prompts
 from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.conversation import AudioPart, Conversation, Message
-from audiochat.model.audio_chat_llama import Arm, AudioChatLlama
+from audiochat.model.audio_chat_llama import Arm, AudioChatLlama, Prompt
 from audiochat.model.generate import Token
 from audiochat.model.streaming import frame_samples
 from audiochat.model.windows import WINDOW_S, part_of, window_cuts
@@ -72,6 +72,18 @@ class LongRecording:
     @property
     def _message(self) -> Message:
         return self.conversation.messages[-1]
+
+
+@dataclass(frozen=True)
+class PartAnswer:
+    """What was answered to one part, and what it took."""
+
+    text: str
+    prompt_tokens: int
+    reused_tokens: int
+    reply_tokens: int
+    cut_off: bool
+    """Whether it ended for want of room, not by itself."""
 
 
 def find(
@@ -148,11 +160,12 @@ def _filled(sizes: Sequence[int], limit: int) -> list[int]:
 
 def answered(
     model: AudioChatLlama, recording: LongRecording, sampling: Sampling, arm: Arm
-) -> Generator[tuple[int, Token], None, list[str]]:
+) -> Generator[tuple[int, Token], None, list[PartAnswer]]:
     """Answer every part, greedily where the answers are only read on.
 
     Yields:
-        The number of the part and the next token, so that closing it stops the work at once.
+        The number of the part and the next token, so that closing it stops the work at once. Where
+        the answers join, a later part's first piece begins with the blank line before it.
 
     Returns:
         The answers.
@@ -162,11 +175,26 @@ def answered(
         sampling = replace(sampling, temperature=0.0, max_new_tokens=longest)
     answers = []
     for number in range(1, len(recording.parts) + 1):
-        text = ""
         prompt = model.prepare(recording.question(number), sampling, arm=arm)
-        with closing(model.stream(prompt, sampling)) as tokens:
-            for token in tokens:
-                text += token.piece
-                yield number, token
-        answers.append(text.strip())
+        answers.append((yield from _part_answered(model, prompt, sampling, number, recording)))
     return answers
+
+
+def _part_answered(
+    model: AudioChatLlama, prompt: Prompt, sampling: Sampling, number: int, recording: LongRecording
+) -> Generator[tuple[int, Token], None, PartAnswer]:
+    """Answer one part, as in `answered`."""
+    text, count, cut_off = "", 0, False
+    with closing(model.stream(prompt, sampling)) as tokens:
+        while True:
+            try:
+                token = next(tokens)
+            except StopIteration as end:
+                reused: int = end.value
+                break
+            opens = recording.joins and number > 1 and token.piece and not text
+            text += token.piece
+            count += 1
+            cut_off = token.finish_reason == "length"
+            yield number, replace(token, piece="\n\n" + token.piece) if opens else token
+    return PartAnswer(text.strip(), len(prompt.keys), reused, count, cut_off)

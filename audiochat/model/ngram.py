@@ -8,7 +8,7 @@ import gzip
 import math
 import re
 import zlib
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from audiochat.errors import ModelError
@@ -23,7 +23,7 @@ _LN_10 = math.log(10)
 _NOT_PLAIN = re.compile(r"[^a-z'\-]+")
 
 
-@cache
+@lru_cache(maxsize=1 << 16)  # a beam asks for the same beginnings of words over and over
 def plain_word(written: str) -> str:
     """A written word as the model knows it: "Don't," is "don't"; empty if it has no letters."""
     return _NOT_PLAIN.sub("", written.lower()).strip("'-")

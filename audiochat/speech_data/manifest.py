@@ -11,6 +11,9 @@ from audiochat.errors import DataError
 MAX_BAD_SHARE = 0.01
 """A manifest with more bad lines than this is refused: it is the wrong file, or the wrong root."""
 
+MAX_NAMED = 20
+"""Bad lines that are named when a manifest is refused."""
+
 
 @dataclass(frozen=True)
 class ManifestLine:
@@ -109,8 +112,11 @@ def _parse(row: str, audio_root: Path) -> ManifestLine | str:
 def _check(good: int, bad: int, problems: tuple[str, ...], name: str) -> None:
     if good and bad <= MAX_BAD_SHARE * (good + bad):
         return
-    first = problems[0] if problems else "it is empty"
+    if not problems:
+        raise DataError(f"{name} names no clip: it is empty. Correct the manifest.")
+    which = f"The first {MAX_NAMED} of them" if bad > MAX_NAMED else "These"
+    named = "\n".join(problems[:MAX_NAMED])
     raise DataError(
-        f"{bad} of {good + bad} lines of {name} cannot be used; the first: {first}. "
-        "Correct the manifest or the audio root."
+        f"{bad} of {good + bad} lines of {name} cannot be used. Correct the manifest or the audio "
+        f"root. {which}:\n{named}"
     )

@@ -38,6 +38,11 @@ class NoiseBank:
         return self.rooms[draws.below(len(self.rooms), count).to(device)]
 
 
+def is_room(path: Path) -> bool:
+    """Whether a sound file of a noise folder is a room's impulse response, by its name."""
+    return "rir" in path.name
+
+
 def load_noise_bank(folder: Path | None, draws: Draws) -> NoiseBank:
     """Read a folder's sounds (names with ``rir`` are rooms); white noise for want of any.
 
@@ -48,7 +53,7 @@ def load_noise_bank(folder: Path | None, draws: Draws) -> NoiseBank:
     rooms: list[Tensor] = []
     for path in _sound_files(folder) if folder else []:
         sound = _read(path)
-        (rooms if "rir" in path.name else noises).append(sound)
+        (rooms if is_room(path) else noises).append(sound)
     # A minute is as good as any longer: it is not heard as repeating.
     noise = torch.cat(noises) if noises else draws.noise(60 * SAMPLE_RATE) * 0.05
     beside = torch.zeros(len(rooms), ROOM_SAMPLES)

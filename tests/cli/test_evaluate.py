@@ -8,7 +8,7 @@ import pytest
 
 from audiochat.__main__ import main
 from audiochat.audio import Waveform, write_wav
-from audiochat.cli import evaluate_asr
+from audiochat.cli import evaluate_asr, evaluate_chat
 from audiochat.evaluation.peers import PEERS
 from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.voices.espeak import EspeakVoice
@@ -84,6 +84,8 @@ def test_hearing_while_it_is_spoken_is_measured(
         ["--arms", "cascade"],
         ["--arms", "text,telepathy"],
         ["--arms", "text", "--snr", "5"],
+        ["--arms", "text", "--snr", "nan", "--noise", "."],
+        ["--arms", "text", "--snr", "5,inf", "--noise", "."],
         ["--arms", "text", "--limit", "0"],
         ["--arms", "text", "--streaming", "640"],
         ["--arms", "text", "--max-new-tokens", "100001"],
@@ -106,6 +108,22 @@ def test_a_missing_folder_for_the_figures_is_said_before_the_model_loads(
     monkeypatch.setattr(evaluate_asr, "load", lambda name: pytest.fail("loaded"))
     assert main(["evaluate", "asr", *arguments(spoken, tmp_path / "absent/out.json")]) == 1
     assert "There is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", [["asr"], ["chat", "--arms", "text"]])
+def test_a_folder_without_noise_is_said_before_the_model_loads(
+    task: list[str],
+    spoken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for module in (evaluate_asr, evaluate_chat):
+        monkeypatch.setattr(module, "load", lambda name: pytest.fail("loaded"))
+    noise = ["--snr", "5", "--noise", str(tmp_path / "nowhere")]
+    argv = ["evaluate", *task, *arguments(spoken, tmp_path / "out.json"), *noise]
+    assert main(argv) == 1
+    assert "holds no noise" in capsys.readouterr().err
 
 
 def test_a_missing_manifest_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

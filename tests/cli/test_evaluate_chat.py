@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,18 @@ import numpy as np
 import pytest
 
 from audiochat.__main__ import main
-from audiochat.audio import Waveform, write_wav
+from audiochat.audio import SAMPLE_RATE, Waveform, write_wav
+from audiochat.backends.audiochat_llama import AudioChatLlamaBackend
+from audiochat.backends.base import Heard, TextPiece, Usage
 from audiochat.cli import evaluate_chat
-from audiochat.errors import AudioError, ModelError
+from audiochat.cli.evaluate_tables import print_overflows
+from audiochat.conversation import AudioPart
+from audiochat.errors import ModelError
+from audiochat.evaluation.answered import Answered
 from audiochat.evaluation.arms import ARMS, TEXT, Examiner, Reply, Setting, check_arms
 from audiochat.evaluation.cases import Case, read_cases
-from audiochat.model.audio_chat_llama import AudioChatLlama, Prompt
+from audiochat.model import audio_chat_llama
+from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.sampling import Sampling
 
 CLIPS = {
@@ -141,18 +148,64 @@ def test_the_greedy_cascade_is_timed_and_the_reader_put_back(
     assert bot.read == read
 
 
-def test_a_clip_without_words_is_a_failed_answer(
-    cases: tuple[Case, ...], examiner: Examiner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def deaf(*_: object, **__: object) -> Prompt:
-        raise AudioError("No words were heard.")
+def sounding(case: Case, samples: np.ndarray) -> Case:
+    """The case with another recording in its newest message."""
+    waveform = Waveform(samples)
+    message = case.messages[-1]
+    parts = tuple(
+        replace(part, waveform=waveform) if isinstance(part, AudioPart) else part
+        for part in message.parts
+    )
+    messages = (*case.messages[:-1], replace(message, parts=parts))
+    return replace(case, clip=replace(case.clip, waveform=waveform), messages=messages)
 
-    monkeypatch.setattr(examiner.model, "prepare", deaf)
-    found = examiner.ask(cases[0], "cascade", (1, 2))
+
+def test_a_clip_without_words_is_a_failed_answer(
+    cases: tuple[Case, ...], examiner: Examiner
+) -> None:
+    found = examiner.ask(sounding(cases[0], np.zeros(16_000)), "cascade", (1, 2))
     assert found.text == found.heard == ""
     assert found.success is False
     assert found.nll is None
     assert found.n_tokens == 2
+    assert not found.overflowed
+
+
+def test_a_turn_that_does_not_fit_is_heard_and_counted_apart(
+    cases: tuple[Case, ...],
+    examiner: Examiner,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = Reply(None, "Paris.", (5, 6), 1.0, nll=1.0, n_tokens=2)
+    heard = examiner.ask(cases[0], "cascade", known.ids).heard
+    monkeypatch.setattr(audio_chat_llama, "MAX_CONTEXT", 20)
+    found = examiner.ask(cases[0], "cascade", known.ids)
+    assert (found.heard, found.text, found.success) == (heard, "", False)
+    assert found.overflowed
+    print_overflows([Answered(cases[0], {TEXT: known, "cascade": found})], (TEXT, "cascade"))
+    assert capsys.readouterr().out.strip().startswith("cascade: 1 of 1 did not fit")
+
+
+def test_a_long_recording_is_answered_as_on_the_page(
+    cases: tuple[Case, ...], examiner: Examiner, bot: AudioChatLlama
+) -> None:
+    whole = np.tile(cases[2].clip.waveform.samples, 10)[: 20 * SAMPLE_RATE]
+    case, setting = sounding(cases[2], whole), examiner.setting
+    found = examiner.ask(case, "hybrid", (1, 2))
+    bot.close()
+    asked = case.conversation(setting.system_prompt, written=False)
+    events = list(AudioChatLlamaBackend("embedded", bot, "hybrid").reply(asked, setting.sampling))
+    (heard,) = (event.text for event in events if isinstance(event, Heard))
+    text = "".join(event.text for event in events if isinstance(event, TextPiece))
+    assert "\n\n" in text
+    assert (found.heard, found.text) == (heard, text.strip())
+    assert found.nll is None  # there is no one prompt
+    usage = events[-1]
+    assert isinstance(usage, Usage)
+    assert usage.reply_tokens == len(found.ids) == 12
+    assert usage.finish_reason == "length"
+    assert usage.prompt_tokens > usage.reused_tokens > 0
 
 
 def test_ctrl_c_keeps_what_was_asked(

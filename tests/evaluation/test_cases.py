@@ -117,13 +117,14 @@ def test_noise_is_laid_over_every_recording_the_same_each_time(tmp_path: Path) -
     (tmp_path / "noise").mkdir()
     hiss = np.random.default_rng(0).uniform(-0.1, 0.1, 4_000)
     write_wav(Waveform(hiss), tmp_path / "noise/hiss.wav")
-    (noisy,), (again,) = (with_noise([case], tmp_path / "noise", 5.0) for _ in range(2))
+    noises = clips.read_noises(tmp_path / "noise")
+    (noisy,), (again,) = (with_noise([case], noises, 5.0) for _ in range(2))
     assert noisy == again
     assert texts(noisy) == texts(case)
     # The newest is what `evaluate asr` hears too.
-    (clip,) = clips.with_noise((case.clip,), tmp_path / "noise", 5.0)
+    (alone,) = clips.lay_noise([case.clip.waveform], noises, 5.0)
     newest = noisy.messages[-1].parts[0]
     assert isinstance(newest, AudioPart)
-    assert newest.waveform == clip.waveform == noisy.clip.waveform != case.clip.waveform
+    assert newest.waveform == alone == noisy.clip.waveform != case.clip.waveform
     (earlier,), (before,) = noisy.messages[0].audio_parts, case.messages[0].audio_parts
     assert earlier.waveform != before.waveform

@@ -6,7 +6,9 @@ import pytest
 
 from audiochat.audio import SAMPLE_RATE, Waveform, write_wav
 from audiochat.errors import DataError
-from audiochat.evaluation.clips import active_power, mix, read_clips, with_noise
+from audiochat.evaluation.clips import active_power, lay_noise, mix, read_clips, read_noises
+from audiochat.speech_data.draws import Draws
+from audiochat.speech_data.noise_bank import load_noise_bank
 
 
 def tone(seconds: float = 1.0, hz: float = 300.0) -> np.ndarray:
@@ -41,7 +43,7 @@ def test_a_clip_that_cannot_be_heard_is_named(tmp_path: Path) -> None:
     found = read_clips(manifest, tmp_path)
     assert len(found.clips) == 119
     (problem,) = found.problems
-    assert "tones/007.wav" in problem
+    assert problem.startswith(f"{manifest}:8: tones/007.wav: ")
 
 
 def test_too_many_bad_clips_are_refused(tmp_path: Path) -> None:
@@ -62,16 +64,25 @@ def test_noise_is_as_loud_as_asked(snr_db: float) -> None:
     assert measured == pytest.approx(snr_db, abs=0.05)
 
 
-def test_noise_repeats_and_keeps_the_lines(tmp_path: Path) -> None:
+def test_noise_repeats(tmp_path: Path) -> None:
     clips = read_clips(manifest_of(tmp_path, 2), tmp_path).clips
     folder = tmp_path / "noise"
     folder.mkdir()
     write_wav(Waveform(np.random.default_rng(0).uniform(-0.1, 0.1, 4_000)), folder / "hiss.wav")
-    first, again = with_noise(clips, folder, 10.0), with_noise(clips, folder, 10.0)
-    assert [clip.line for clip in first] == [clip.line for clip in clips]
-    assert first[0].waveform == again[0].waveform != clips[0].waveform
+    quiet, noises = [clip.waveform for clip in clips], read_noises(folder)
+    first, again = (list(lay_noise(quiet, noises, 10.0)) for _ in range(2))
+    assert len(first) == len(clips)
+    assert first[0] == again[0] != clips[0].waveform
 
 
 def test_a_folder_without_noise_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--noise"):
-        with_noise((), tmp_path / "nowhere", 10.0)
+        read_noises(tmp_path / "nowhere")
+
+
+def test_rooms_are_no_noise_here_as_in_training(tmp_path: Path) -> None:
+    for name in ("hall_rir.wav", "rir-office.wav", "street.wav"):
+        write_wav(Waveform(tone()), tmp_path / name)
+    assert len(read_noises(tmp_path)) == 1
+    bank = load_noise_bank(tmp_path, Draws(0))
+    assert (len(bank.noise), len(bank.rooms)) == (SAMPLE_RATE, 2)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from audiochat.evaluation.metrics import (
+    N_RESAMPLES,
     bleu,
     chrf,
     chrf_ci95,
@@ -49,6 +50,19 @@ def test_the_interval_holds_the_rate_and_repeats() -> None:
     assert (low, high) == ratio_ci95(errors, words)
     # The standard error of the mean of 200 draws, seen from the normal distribution.
     assert high - low == pytest.approx(2 * 1.96 * np.std(errors) / 10 / np.sqrt(200), rel=0.1)
+
+
+def test_published_intervals_stay_as_they_are() -> None:
+    rng = np.random.default_rng(7)
+    errors, words = rng.integers(0, 5, 300).tolist(), rng.integers(3, 12, 300).tolist()
+    losses = (rng.random(300) * 9).tolist()
+    # As computed from one whole table of float64, before it was kept small.
+    assert ratio_ci95(errors, words) == pytest.approx((0.27577970385838396, 0.32614948992242565))
+    assert perplexity_ci95(losses, words) == pytest.approx((1.8215420580827117, 2.0166920402542963))
+    n = 301  # the draws of an odd row do not end where the generator's own blocks do
+    drawn = np.random.default_rng(0).integers(0, n, size=(N_RESAMPLES, n))
+    low, high = np.percentile((np.arange(n) ** 2)[drawn].mean(axis=1), [2.5, 97.5])
+    assert ratio_ci95(np.arange(n) ** 2, [1] * n) == pytest.approx((low, high))
 
 
 def test_more_clips_narrow_the_interval() -> None:

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,15 @@ def test_a_build_repeats_and_goes_on(data: Path, built: Path, tmp_path: Path) ->
     lost.unlink()
     assert not build(data, tmp_path, "tasks")["tasks"].made_before
     assert lost.is_file()
+
+
+def test_a_set_with_cases_left_out_is_left_too(data: Path, tmp_path: Path) -> None:
+    here, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(data / "speech_dev", here / "speech_dev")
+    (here / "speech_dev/close/one.wav").write_bytes(b"no sound")
+    first = build(here, out, "human")["human"]
+    assert (first.clips, first.left_out["cannot be decoded"]) == (1, 1)
+    assert build(here, out, "human")["human"] == replace(first, made_before=True)
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:

@@ -22,8 +22,8 @@ from audiochat.model.units import Units
 UNITS = Units.trained(["some words to cut into units"] * 3, 30)
 
 
-def parts(dim: int = 32) -> TrainedParts:
-    torch.manual_seed(0)
+def parts(dim: int = 32, seed: int = 0) -> TrainedParts:
+    torch.manual_seed(seed)
     encoder = EncoderConfig(dim=dim, n_layers=2, n_heads=2, n_units=UNITS.size)
     connectors = tuple(
         ConnectorConfig(kind, encoder_dim=dim, llm_dim=64, hidden_dim=32)
@@ -68,6 +68,39 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-100])
     with pytest.raises(ModelError, match="no whole AudioChatLlama weights"):
         load_parts(tmp_path)
+
+
+def without_digests(folder: Path) -> None:
+    """Make the folder as it was saved before an index had any."""
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    del index["metadata"]
+    path.write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_a_kill_between_two_files_never_mixes_two_trainings(
+    moved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_parts(parts(), tmp_path)
+    without_digests(tmp_path)
+    load_parts(tmp_path)  # as it ever did
+    replace, done = Path.replace, []
+
+    def killed(self: Path, target: Path) -> Path:
+        if len(done) == moved:
+            raise KeyboardInterrupt
+        done.append(target)
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_parts(parts(seed=1), tmp_path)
+    with pytest.raises(ModelError, match="is not the file that"):
+        load_parts(tmp_path)
+    save_parts(parts(seed=1), tmp_path)
+    load_parts(tmp_path)
 
 
 def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> None:

@@ -37,8 +37,16 @@ def test_bad_lines_are_named_and_counted(speech_folder: Path) -> None:
 
 def test_too_many_bad_lines_stop_the_run(speech_folder: Path) -> None:
     path = bad_lines(speech_folder, ["{"] * 4)
-    with pytest.raises(DataError, match=r"4 of 304 lines .* cannot be used"):
+    with pytest.raises(DataError, match=r"4 of 304 lines .* cannot be used") as refused:
         read_manifest(path, speech_folder)
+    assert all(f"{path}:{number}: not JSON" in str(refused.value) for number in range(1, 5))
+
+
+def test_of_many_bad_lines_the_first_are_named(speech_folder: Path) -> None:
+    path = bad_lines(speech_folder, ["{"] * 30)
+    with pytest.raises(DataError, match=r"30 of 330 lines .* The first 20 of them:") as refused:
+        read_manifest(path, speech_folder)
+    assert str(refused.value).count("not JSON") == 20
 
 
 def test_an_empty_or_missing_manifest_is_refused(speech_folder: Path) -> None:

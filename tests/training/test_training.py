@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,10 +85,14 @@ def test_batches_depend_on_seed_and_step_alone(speech: Path) -> None:
 
 def test_batches_hold_what_fits_and_weigh_people_up(speech: Path) -> None:
     (source,) = packed_folders(speech)
+    source.clips[0] = replace(source.clips[0], human=True)
     units = Units.trained([clip.spoken for clip in source], 60)
-    batches = SpeechBatches([source], units, batch_s=6, max_clip_s=5)
+    batches = SpeechBatches([source], units, batch_s=6, max_clip_s=5, human_weight=2.5)
     seen = [batches.batch(step) for step in range(30)]
     assert all(batch.samples.numel() <= 6 * 16_000 for batch in seen)
+    drawn = Counter(text for batch in seen for text in batch.texts)
+    person = drawn.pop(source[0].spoken)
+    assert person == pytest.approx(2.5 * drawn.total() / len(drawn), rel=0.25)
     with pytest.raises(DataError, match="No clip is usable"):
         SpeechBatches([source], units, batch_s=6, max_clip_s=0.1)
 
