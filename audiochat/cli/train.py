@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from audiochat.cli.train_connector import add_align, add_responses
-from audiochat.cli.train_ear import add_ctc
+from audiochat.cli.train_ear import add_average, add_ctc
 from audiochat.cli.train_lm import add_lm
 from audiochat.cli.training_run import Steps, add_step
 from audiochat.errors import DataError
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_pack(steps)
     _add_synthesize(steps)
     add_ctc(steps)
+    add_average(steps)
     add_lm(steps)
     add_responses(steps)
     add_align(steps)

@@ -36,6 +36,21 @@ def add_ctc(steps: Steps) -> None:
     parser.add_argument("--device", default="cpu")
 
 
+def add_average(steps: Steps) -> None:
+    """Add `train average`."""
+    parser = add_step(steps, "average", _average, "average the ears of several runs")
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="folders, in order")
+    parser.add_argument("--out", type=Path, required=True, help="the weights folder of the mean")
+
+
+def _average(options: argparse.Namespace) -> None:
+    from audiochat.model.checkpoint import load_parts, save_parts
+    from audiochat.training.average import average_ears
+
+    save_parts(average_ears([load_parts(folder) for folder in options.weights]), options.out)
+    print(f"the mean of {len(options.weights)} ears, with the last one's connectors: {options.out}")
+
+
 def _ctc(options: argparse.Namespace) -> None:
     from audiochat.model.checkpoint import TrainedParts, load_parts, save_parts
     from audiochat.model.config import AudioChatLlamaConfig
