@@ -50,7 +50,7 @@ def test_a_browser_that_keeps_nothing_can_be_talked_to(stage, visit) -> None:
         get() { throw new DOMException("no", "SecurityError"); },
       });
     """
-    page = visit(stage.address, script=forbids, error="Failed to read")
+    page = visit(stage.address, script=forbids, error="no")
     ask(page, "one")
     assert bubbles(page) == ["one", "Turn 1. You said: one."]
 
