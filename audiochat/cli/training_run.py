@@ -12,9 +12,9 @@ Steps: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_step(
     steps: Steps, name: str, function: Callable[[argparse.Namespace], None], help_text: str
 ) -> argparse.ArgumentParser:
-    """A subcommand that calls `function`."""
+    """A subcommand that calls `function`; its options' `usage_error` ends it as wrong usage."""
     parser = steps.add_parser(name, help=help_text, description=help_text)
-    parser.set_defaults(step=function)
+    parser.set_defaults(step=function, usage_error=parser.error)
     return parser
 
 

@@ -1,0 +1,39 @@
+"""`audiochat train`: what it refuses before any work, and in what words."""
+
+import pytest
+
+from audiochat.cli.train import build_parser, main
+from audiochat.cli.train_connector import _recipe
+
+ALIGN = ("align", "--weights", "w", "--speech", "s", "--responses", "r", "--out", "o")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What is said of a command line that is wrong usage."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(argv))
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_recipe_for_a_large_llm_wants_to_know_where_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = refused(capsys, *ALIGN, "--recipe", "paper")
+    assert "Llama-2-7b-chat" in said
+    assert "Multilingual LibriSpeech" in said
+    assert "--llm FOLDER" in said
+
+
+def test_the_llm_is_spread_only_over_several_processes(caplog: pytest.LogCaptureFixture) -> None:
+    def recipe(n_processes: int, *more: str):
+        options = build_parser().parse_args([*ALIGN, "--recipe", "paper", "--llm", "l", *more])
+        return _recipe(options, n_processes)
+
+    assert recipe(2).shard_llm
+    assert not recipe(2, "--no-shard-llm").shard_llm
+    with caplog.at_level("INFO"):
+        assert not recipe(1, "--shard-llm").shard_llm
+    assert "the LLM stays whole" in caplog.text
+    assert recipe(1).dtype == "bfloat16"
+    assert recipe(1, "--dtype", "float32").dtype == "float32"
