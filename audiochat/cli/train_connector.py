@@ -221,7 +221,7 @@ def _examples(
         folders: list[Path], responses: Path, augmentation: Augmentation | None = None
     ) -> list["Example"]:
         speech = [source for folder in folders for source in packed_folders(folder)]
-        told = read_responses(responses)
+        told = read_responses(responses, lm)
         examples = hear_examples(
             told,
             by_name(speech),
