@@ -153,6 +153,7 @@ def _align(options: argparse.Namespace) -> None:
         options.steps,
         options.part_minutes,
         validate_together=recipe.shard_llm,
+        seed=recipe.seed,
     )
     run = Run(stage, settings, processes)
     figures = run.run()

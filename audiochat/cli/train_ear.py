@@ -61,7 +61,9 @@ def _ctc(options: argparse.Namespace) -> None:
     millions = sum(weights.numel() for weights in stage.modules.parameters()) / 1e6
     if processes.rank == 0:
         print(f"{hours:.1f} hours of speech, {millions:.2f} M parameters")
-    settings = RunSettings(options.out, options.minutes, options.steps, options.part_minutes)
+    settings = RunSettings(
+        options.out, options.minutes, options.steps, options.part_minutes, seed=recipe.seed
+    )
     run = Run(stage, settings, processes)
     rates = run.run()
     if processes.rank:
@@ -69,14 +71,14 @@ def _ctc(options: argparse.Namespace) -> None:
     for name, rate in rates.items():
         print(f"{name}: word error rate {rate:.3f}")
     _print_speed(run.progress.audio_s * processes.count, run.progress.elapsed_s)
-    if find_spec("matplotlib"):
-        print(f"curves: {curves.plot(options.out)}")
-    else:
-        print(f"matplotlib is not installed: the curves stay in the CSV files of {options.out}")
     if options.weights and ended(run.share, options.weights):
         config = AudioChatLlamaConfig(encoder=recipe.encoder)
         with run.averaged():
             save_parts(TrainedParts(config, stage.units, stage.modules.cpu(), {}), options.weights)
+    if find_spec("matplotlib"):
+        print(f"curves: {curves.plot(options.out)}")
+    else:
+        print(f"matplotlib is not installed: the curves stay in the CSV files of {options.out}")
 
 
 def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
