@@ -16,6 +16,7 @@ from audiochat import prompts
 from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import DataError
+from audiochat.speech_data.held_out_voices import refuse_held_out
 from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 
 Task: TypeAlias = Literal["answer", "transcribe", "translate", "summarise"]
@@ -143,8 +144,9 @@ class Planner:
         """Choose the clips that can be used: of 1 to 10 s and at least three words.
 
         Raises:
-            DataError: there is none.
+            DataError: there is none, or one is of a voice kept for tests.
         """
+        refuse_held_out(folders.values())
         self._draw = random.Random(seed)
         self._mix = mix or Mix()
         self._human_share = human_share

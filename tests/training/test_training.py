@@ -1,6 +1,7 @@
 """The loop and the CTC stage, on speech made on the spot."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
 from audiochat.training.batches import SpeechBatches
 from audiochat.training.config import CTC_RECIPES, OptimizerConfig
+from audiochat.training.exercises import Planner
 from audiochat.training.losses import ctc_loss
 from audiochat.training.optimizer import orthogonalised, rate_at
 from audiochat.training.train import Run, RunSettings
@@ -92,6 +94,17 @@ def test_batches_hold_what_fits_and_weigh_people_up(speech: Path) -> None:
     assert all(batch.samples.numel() <= 6 * 16_000 for batch in seen)
     with pytest.raises(DataError, match="No clip is usable"):
         SpeechBatches([source], units, batch_s=6, max_clip_s=0.1)
+
+
+@pytest.mark.parametrize("speaker", ["espeak/en-us+f4", "flite/rms", "festival/ked"])
+def test_what_a_voice_kept_for_tests_says_is_not_trained_on(speech: Path, speaker: str) -> None:
+    (source,) = packed_folders(speech)
+    units = Units.trained([clip.spoken for clip in source], 60)
+    source.clips[7] = replace(source.clips[7], speaker=speaker, text="Say red window.")
+    with pytest.raises(DataError, match=rf"{re.escape(speaker)} \(line 8 .*kept for tests"):
+        SpeechBatches([source], units, batch_s=6, max_clip_s=5)
+    with pytest.raises(DataError, match="kept for tests"):
+        Planner({source.folder.name: source}, human_share=0.0, seed=1)
 
 
 def test_human_clips_are_drawn_more_often(speech: Path) -> None:
