@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from tqdm import tqdm
 
 from audiochat.cli.options import check_output, show_progress
-from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.cli.training_run import SHARE, Steps, add_length, add_step, ended, number, whole
 from audiochat.errors import DataError
 from audiochat.speech_data.packed import packed_folders
 from audiochat.training.config import ALIGN_RECIPES, AlignRecipe, LlmType
@@ -36,9 +36,11 @@ def add_responses(steps: Steps) -> None:
     parser = add_step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--out", type=Path, required=True, help="JSONL, continued if begun")
-    parser.add_argument("--count", type=int, default=1000, help="exercises to answer")
-    parser.add_argument("--human-share", type=float, default=0.6, help="of the recordings")
-    parser.add_argument("--max-new-tokens", type=int, default=AlignRecipe().max_response_tokens)
+    parser.add_argument("--count", type=whole(1), default=1000, help="exercises to answer")
+    parser.add_argument("--human-share", type=SHARE, default=0.6, help="of the recordings")
+    parser.add_argument(
+        "--max-new-tokens", type=whole(1), default=AlignRecipe().max_response_tokens
+    )
     parser.add_argument("--seed", type=int, default=1)
     _add_llm(parser)
 
@@ -96,10 +98,10 @@ def add_align(steps: Steps) -> None:
     parser.add_argument("--dev", type=Path, nargs="+", help="packed, held out, to validate on")
     parser.add_argument("--dev-responses", type=Path, help="the responses to --dev")
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
-    parser.add_argument("--batch-examples", type=int, help="examples to a step")
-    parser.add_argument("--kl-weight", type=float, help="share of the distillation loss")
+    parser.add_argument("--batch-examples", type=whole(1), help="examples to a step")
+    parser.add_argument("--kl-weight", type=SHARE, help="share of the distillation loss")
     parser.add_argument(
-        "--encoder-rate", type=float, help="train the ear at this share of the rate"
+        "--encoder-rate", type=number(), help="train the ear at this share of the rate"
     )
     parser.add_argument(
         "--shard-llm", action=argparse.BooleanOptionalAction, help="over the processes, if several"

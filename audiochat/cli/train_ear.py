@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.cli.training_run import POSITIVE, SHARE, Steps, add_length, add_step, ended, number
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
 from audiochat.training.config import CTC_RECIPES, CtcRecipe
@@ -26,12 +26,14 @@ def add_ctc(steps: Steps) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
     parser.add_argument("--weights", type=Path, help="write the finished weights folder here")
     add_length(parser, 60)
-    parser.add_argument("--batch-s", type=float, help="seconds of speech to a step")
-    parser.add_argument("--human-weight", type=float, help="draws of a human clip to one made")
-    parser.add_argument("--consistency", type=float, help="weight of two views' agreement")
-    parser.add_argument("--phone-weight", type=float, help="share of the phone losses")
-    parser.add_argument("--augment-from", type=float, help="share of the run left unchanged")
-    parser.add_argument("--cool-down", type=float, help="share of the run that cools down")
+    parser.add_argument("--batch-s", type=POSITIVE, help="seconds of speech to a step")
+    parser.add_argument("--human-weight", type=POSITIVE, help="draws of a human clip to one made")
+    parser.add_argument("--consistency", type=number(), help="weight of two views' agreement")
+    parser.add_argument("--phone-weight", type=SHARE, help="share of the phone losses")
+    parser.add_argument("--augment-from", type=SHARE, help="share of the run left unchanged")
+    parser.add_argument(
+        "--cool-down", type=number(high=1, above=True), help="share of the run that cools down"
+    )
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu")
 

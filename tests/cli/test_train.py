@@ -37,3 +37,33 @@ def test_the_llm_is_spread_only_over_several_processes(caplog: pytest.LogCapture
     assert "the LLM stays whole" in caplog.text
     assert recipe(1).dtype == "bfloat16"
     assert recipe(1, "--dtype", "float32").dtype == "float32"
+
+
+CTC = ("ctc", "--speech", "s", "--out", "o")
+PACK = ("pack", "--manifest", "m", "--audio-root", "a", "--out", "o")
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value"),
+    [
+        (("synthesize", "--text", "t", "--out", "o", "--hours", "espeak=1"), "--workers", "0"),
+        (PACK, "--workers", "0"),
+        (PACK, "--workers", "many"),
+        (CTC, "--steps", "0"),
+        (CTC, "--minutes", "0"),
+        (CTC, "--minutes", "-1"),
+        (CTC, "--minutes", "inf"),
+        (CTC, "--minutes", "nan"),
+        (CTC, "--part-minutes", "0"),
+        (CTC, "--cool-down", "0"),
+        (CTC, "--batch-s", "-3"),
+        (ALIGN, "--batch-examples", "0"),
+        (ALIGN, "--kl-weight", "1.5"),
+    ],
+)
+def test_a_number_that_cannot_work_is_wrong_usage(
+    command: tuple[str, ...], flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, *command, flag, value)
+    assert f"argument {flag}: must be a" in said
+    assert f"not '{value}'" in said
