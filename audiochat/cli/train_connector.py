@@ -119,32 +119,22 @@ def _add_llm(parser: argparse.ArgumentParser) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    import torch
-
-    from audiochat.model.checkpoint import load_parts, save_parts
-    from audiochat.training.align import AlignStage, warn_of_the_others, with_connector
+    recipe = _recipe(options)  # before the slow imports, as it may be wrong usage
+    from audiochat.model.checkpoint import save_parts
+    from audiochat.training.align import AlignStage
     from audiochat.training.processes import Processes
     from audiochat.training.sharding import shard_layers
     from audiochat.training.train import Run, RunSettings
 
     processes = Processes(options.device)
-    recipe = _recipe(options, processes.count)
+    recipe = _spread(recipe, processes.count)
     if options.json:
         check_output(options.json)
     if bool(options.dev) != bool(options.dev_responses):
         raise DataError("--dev and --dev-responses go together.")
     lm = _torch_llm(options.llm, processes.device, recipe.dtype)
-    torch.manual_seed(recipe.seed)  # of a fresh connector's weights
-    parts = with_connector(
-        load_parts(options.weights),
-        recipe.connector,
-        lm,
-        llm=_llm_name(options.llm),
-        fresh=options.fresh,
-    )
+    parts = _parts(options, recipe, lm)
     parts.modules().to(processes.device)
-    if recipe.encoder_rate:
-        warn_of_the_others(parts, recipe.connector)
     train_set, held_out = _examples(options, recipe, parts, lm)
     if recipe.shard_llm:
         shard_layers(lm, processes)
@@ -161,10 +151,32 @@ def _align(options: argparse.Namespace) -> None:
     figures = run.run()
     if processes.rank:
         return
-    _tell(options, stage, run, figures)
     if ended(run.share, options.weights):
         with run.averaged():
             save_parts(parts, options.weights)
+    _tell(options, stage, run, figures)
+
+
+def _parts(
+    options: argparse.Namespace, recipe: AlignRecipe, lm: "TorchLanguageModel"
+) -> "TrainedParts":
+    """The ear, and the connector to be trained: the one that is there, or a fresh one."""
+    import torch
+
+    from audiochat.model.checkpoint import load_parts
+    from audiochat.training.align import warn_of_the_others, with_connector
+
+    torch.manual_seed(recipe.seed)  # of a fresh connector's weights
+    parts = with_connector(
+        load_parts(options.weights),
+        recipe.connector,
+        lm,
+        llm=_llm_name(options.llm),
+        fresh=options.fresh,
+    )
+    if recipe.encoder_rate:
+        warn_of_the_others(parts, recipe.connector)
+    return parts
 
 
 def _tell(
@@ -189,7 +201,7 @@ def _tell(
     write_json(options.json, told)
 
 
-def _recipe(options: argparse.Namespace, n_processes: int) -> AlignRecipe:
+def _recipe(options: argparse.Namespace) -> AlignRecipe:
     """The recipe with what the options change; it is wrong usage not to name the LLM it needs."""
     given = {name: getattr(options, name) for name in _SETTINGS}
     recipe = ALIGN_RECIPES[options.recipe]
@@ -199,6 +211,11 @@ def _recipe(options: argparse.Namespace, n_processes: int) -> AlignRecipe:
             f"--recipe {options.recipe} is meant for {recipe.llm}, and for {recipe.speech}: say "
             "with --llm FOLDER where the LLM is."
         )
+    return recipe
+
+
+def _spread(recipe: AlignRecipe, n_processes: int) -> AlignRecipe:
+    """The recipe with the LLM whole where there are no processes to spread it over."""
     if recipe.shard_llm and n_processes < 2:
         logging.info("One process trains: the LLM stays whole in it, whatever --shard-llm says.")
         return replace(recipe, shard_llm=False)

@@ -3,7 +3,7 @@
 import pytest
 
 from audiochat.cli.train import build_parser, main
-from audiochat.cli.train_connector import _recipe
+from audiochat.cli.train_connector import _recipe, _spread
 
 ALIGN = ("align", "--weights", "w", "--speech", "s", "--responses", "r", "--out", "o")
 
@@ -28,7 +28,7 @@ def test_the_recipe_for_a_large_llm_wants_to_know_where_it_is(
 def test_the_llm_is_spread_only_over_several_processes(caplog: pytest.LogCaptureFixture) -> None:
     def recipe(n_processes: int, *more: str):
         options = build_parser().parse_args([*ALIGN, "--recipe", "paper", "--llm", "l", *more])
-        return _recipe(options, n_processes)
+        return _spread(_recipe(options), n_processes)
 
     assert recipe(2).shard_llm
     assert not recipe(2, "--no-shard-llm").shard_llm
