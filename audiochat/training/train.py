@@ -112,11 +112,9 @@ class Run:
                 optimizer.load_state_dict(saved)
             self.progress = Position(**state["progress"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            why = str(error).partition("\n")[0]
             raise DataError(
                 f"The run in {self.settings.folder} was begun with another recipe, connector or "
-                f"version of this program ({why}). Give another --out, or "
-                "delete that folder to begin again."
+                "version of this program. Give another --out, or delete that folder to begin again."
             ) from error
         log.info("resuming at step %d", self.progress.step)
 
