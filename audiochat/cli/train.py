@@ -12,7 +12,7 @@ from tqdm import tqdm
 from audiochat.cli.train_connector import add_align, add_responses
 from audiochat.cli.train_ear import add_average, add_ctc
 from audiochat.cli.train_lm import add_lm
-from audiochat.cli.training_run import Steps, add_step
+from audiochat.cli.training_run import Steps, add_step, whole
 from audiochat.errors import DataError
 from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
 from audiochat.speech_data.packed import pack_manifest
@@ -49,7 +49,7 @@ def _add_pack(steps: Steps) -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--audio-root", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=whole(1), default=2)
 
 
 def _pack(options: argparse.Namespace) -> None:
@@ -93,7 +93,7 @@ def _add_synthesize(steps: Steps) -> None:
         help="most lines from one file, and from some by name; e.g. 50000 gsm8k_train=1500",
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=whole(1), default=2)
 
 
 def _synthesize(options: argparse.Namespace) -> None:

@@ -1,18 +1,19 @@
 """`audiochat train responses` and `train align`: a connector, through the frozen LLM."""
 
 import argparse
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tqdm import tqdm
 
 from audiochat.cli.options import check_output, show_progress
-from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.cli.training_run import SHARE, Steps, add_length, add_step, ended, number, whole
 from audiochat.errors import DataError
 from audiochat.speech_data.packed import packed_folders
-from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
+from audiochat.training.config import ALIGN_RECIPES, AlignRecipe, LlmType
 
 if TYPE_CHECKING:
     from audiochat.model.checkpoint import TrainedParts
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from audiochat.training.examples import Example
     from audiochat.training.train import Run
 
-_SETTINGS = ("connector", "batch_examples", "kl_weight", "encoder_rate", "shard_llm", "seed")
+_SETTINGS = (
+    "connector", "batch_examples", "kl_weight", "encoder_rate", "dtype", "shard_llm", "seed",
+)  # fmt: skip
 """Of the recipe, that options change."""
 
 N_HELD_OUT = 48
@@ -33,9 +36,11 @@ def add_responses(steps: Steps) -> None:
     parser = add_step(steps, "responses", _responses, "let the frozen LLM answer transcripts")
     parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
     parser.add_argument("--out", type=Path, required=True, help="JSONL, continued if begun")
-    parser.add_argument("--count", type=int, default=1000, help="exercises to answer")
-    parser.add_argument("--human-share", type=float, default=0.6, help="of the recordings")
-    parser.add_argument("--max-new-tokens", type=int, default=AlignRecipe().max_response_tokens)
+    parser.add_argument("--count", type=whole(1), default=1000, help="exercises to answer")
+    parser.add_argument("--human-share", type=SHARE, default=0.6, help="of the recordings")
+    parser.add_argument(
+        "--max-new-tokens", type=whole(1), default=AlignRecipe().max_response_tokens
+    )
     parser.add_argument("--seed", type=int, default=1)
     _add_llm(parser)
 
@@ -47,7 +52,7 @@ def _responses(options: argparse.Namespace) -> None:
     speech = [source for folder in options.speech for source in packed_folders(folder)]
     planner = Planner(by_name(speech), human_share=options.human_share, seed=options.seed)
     exercises = planner.plan(options.count)
-    lm = _torch_llm(options.llm, options.device)
+    lm = _torch_llm(options.llm, options.device, options.dtype or AlignRecipe().dtype)
     progress = Written(0)
     began = time.monotonic()
     with tqdm(total=len(exercises), unit="response") as bar:
@@ -62,16 +67,20 @@ def _responses(options: argparse.Namespace) -> None:
     )
 
 
-def _torch_llm(llm: str, device: str) -> "TorchLanguageModel":
-    """The frozen LLM on the engine that gradients flow through."""
-    from audiochat.model.embedded_llm import embedded_llm
+def _torch_llm(llm: str | None, device: str, dtype: str) -> "TorchLanguageModel":
+    """The frozen LLM on the engine that gradients flow through; the embedded one when None."""
+    import torch
+
+    from audiochat.model.embedded_llm import prepare
     from audiochat.model.torch_engine import TorchLanguageModel
 
-    if llm != "embedded":
-        return TorchLanguageModel.load(Path(llm), device=device)
-    lm = embedded_llm("torch", device=device, progress=show_progress)
-    assert isinstance(lm, TorchLanguageModel)
-    return lm
+    folder = prepare("torch", show_progress) if llm in {None, "embedded"} else Path(str(llm))
+    return TorchLanguageModel.load(folder, device=device, dtype=getattr(torch, dtype))
+
+
+def _llm_name(llm: str | None) -> str:
+    """As a weights folder says it: "embedded", or the whole path of its folder."""
+    return "embedded" if llm in {None, "embedded"} else str(Path(str(llm)).resolve())
 
 
 def add_align(steps: Steps) -> None:
@@ -89,12 +98,14 @@ def add_align(steps: Steps) -> None:
     parser.add_argument("--dev", type=Path, nargs="+", help="packed, held out, to validate on")
     parser.add_argument("--dev-responses", type=Path, help="the responses to --dev")
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
-    parser.add_argument("--batch-examples", type=int, help="examples to a step")
-    parser.add_argument("--kl-weight", type=float, help="share of the distillation loss")
+    parser.add_argument("--batch-examples", type=whole(1), help="examples to a step")
+    parser.add_argument("--kl-weight", type=SHARE, help="share of the distillation loss")
     parser.add_argument(
-        "--encoder-rate", type=float, help="train the ear at this share of the rate"
+        "--encoder-rate", type=number(), help="train the ear at this share of the rate"
     )
-    parser.add_argument("--shard-llm", action="store_const", const=True, help="over the processes")
+    parser.add_argument(
+        "--shard-llm", action=argparse.BooleanOptionalAction, help="over the processes, if several"
+    )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--json", type=Path, metavar="OUT", help="the figures of the run")
     add_length(parser, 20)
@@ -102,31 +113,28 @@ def add_align(steps: Steps) -> None:
 
 
 def _add_llm(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--llm", default="embedded", help="or the folder of a Llama-family model")
+    parser.add_argument("--llm", help="embedded, or the folder of a Llama-family model")
+    parser.add_argument("--dtype", choices=get_args(LlmType), help="of the LLM's weights")
     parser.add_argument("--device", default="cpu")
 
 
 def _align(options: argparse.Namespace) -> None:
-    import torch
-
-    from audiochat.model.checkpoint import load_parts, save_parts
-    from audiochat.training.align import AlignStage, with_connector
+    recipe = _recipe(options)  # before the slow imports, as it may be wrong usage
+    from audiochat.model.checkpoint import save_parts
+    from audiochat.training.align import AlignStage
     from audiochat.training.processes import Processes
     from audiochat.training.sharding import shard_layers
     from audiochat.training.train import Run, RunSettings
 
-    recipe = _recipe(options)
+    processes = Processes(options.device)
+    recipe = _spread(recipe, processes.count)
     if options.json:
         check_output(options.json)
     if bool(options.dev) != bool(options.dev_responses):
         raise DataError("--dev and --dev-responses go together.")
-    processes = Processes(options.device)
-    lm = _torch_llm(options.llm, processes.device)
-    llm = options.llm if options.llm == "embedded" else str(Path(options.llm).resolve())
-    torch.manual_seed(recipe.seed)  # of a fresh connector's weights
-    parts = with_connector(
-        load_parts(options.weights), recipe.connector, lm, llm=llm, fresh=options.fresh
-    )
+    lm = _torch_llm(options.llm, processes.device, recipe.dtype)
+    parts = _parts(options, recipe, lm)
+    parts.modules().to(processes.device)
     train_set, held_out = _examples(options, recipe, parts, lm)
     if recipe.shard_llm:
         shard_layers(lm, processes)
@@ -137,15 +145,38 @@ def _align(options: argparse.Namespace) -> None:
         options.steps,
         options.part_minutes,
         validate_together=recipe.shard_llm,
+        seed=recipe.seed,
     )
     run = Run(stage, settings, processes)
     figures = run.run()
     if processes.rank:
         return
-    _tell(options, stage, run, figures)
     if ended(run.share, options.weights):
         with run.averaged():
             save_parts(parts, options.weights)
+    _tell(options, stage, run, figures)
+
+
+def _parts(
+    options: argparse.Namespace, recipe: AlignRecipe, lm: "TorchLanguageModel"
+) -> "TrainedParts":
+    """The ear, and the connector to be trained: the one that is there, or a fresh one."""
+    import torch
+
+    from audiochat.model.checkpoint import load_parts
+    from audiochat.training.align import warn_of_the_others, with_connector
+
+    torch.manual_seed(recipe.seed)  # of a fresh connector's weights
+    parts = with_connector(
+        load_parts(options.weights),
+        recipe.connector,
+        lm,
+        llm=_llm_name(options.llm),
+        fresh=options.fresh,
+    )
+    if recipe.encoder_rate:
+        warn_of_the_others(parts, recipe.connector)
+    return parts
 
 
 def _tell(
@@ -171,9 +202,24 @@ def _tell(
 
 
 def _recipe(options: argparse.Namespace) -> AlignRecipe:
+    """The recipe with what the options change; it is wrong usage not to name the LLM it needs."""
     given = {name: getattr(options, name) for name in _SETTINGS}
     recipe = ALIGN_RECIPES[options.recipe]
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if recipe.llm != "embedded" and options.llm is None:
+        options.usage_error(
+            f"--recipe {options.recipe} is meant for {recipe.llm}, and for {recipe.speech}: say "
+            "with --llm FOLDER where the LLM is."
+        )
+    return recipe
+
+
+def _spread(recipe: AlignRecipe, n_processes: int) -> AlignRecipe:
+    """The recipe with the LLM whole where there are no processes to spread it over."""
+    if recipe.shard_llm and n_processes < 2:
+        logging.info("One process trains: the LLM stays whole in it, whatever --shard-llm says.")
+        return replace(recipe, shard_llm=False)
+    return recipe
 
 
 def _examples(
@@ -195,7 +241,7 @@ def _examples(
         folders: list[Path], responses: Path, augmentation: Augmentation | None = None
     ) -> list["Example"]:
         speech = [source for folder in folders for source in packed_folders(folder)]
-        told = read_responses(responses)
+        told = read_responses(responses, lm)
         examples = hear_examples(
             told,
             by_name(speech),

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiochat.cli.training_run import Steps, add_length, add_step, ended
+from audiochat.cli.training_run import POSITIVE, SHARE, Steps, add_length, add_step, ended, number
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
 from audiochat.training.config import CTC_RECIPES, CtcRecipe
@@ -26,12 +26,14 @@ def add_ctc(steps: Steps) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the run, resumed if begun")
     parser.add_argument("--weights", type=Path, help="write the finished weights folder here")
     add_length(parser, 60)
-    parser.add_argument("--batch-s", type=float, help="seconds of speech to a step")
-    parser.add_argument("--human-weight", type=float, help="draws of a human clip to one made")
-    parser.add_argument("--consistency", type=float, help="weight of two views' agreement")
-    parser.add_argument("--phone-weight", type=float, help="share of the phone losses")
-    parser.add_argument("--augment-from", type=float, help="share of the run left unchanged")
-    parser.add_argument("--cool-down", type=float, help="share of the run that cools down")
+    parser.add_argument("--batch-s", type=POSITIVE, help="seconds of speech to a step")
+    parser.add_argument("--human-weight", type=POSITIVE, help="draws of a human clip to one made")
+    parser.add_argument("--consistency", type=number(), help="weight of two views' agreement")
+    parser.add_argument("--phone-weight", type=SHARE, help="share of the phone losses")
+    parser.add_argument("--augment-from", type=SHARE, help="share of the run left unchanged")
+    parser.add_argument(
+        "--cool-down", type=number(high=1, above=True), help="share of the run that cools down"
+    )
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu")
 
@@ -76,7 +78,9 @@ def _ctc(options: argparse.Namespace) -> None:
     millions = sum(weights.numel() for weights in stage.modules.parameters()) / 1e6
     if processes.rank == 0:
         print(f"{hours:.1f} hours of speech, {millions:.2f} M parameters")
-    settings = RunSettings(options.out, options.minutes, options.steps, options.part_minutes)
+    settings = RunSettings(
+        options.out, options.minutes, options.steps, options.part_minutes, seed=recipe.seed
+    )
     run = Run(stage, settings, processes)
     rates = run.run()
     if processes.rank:
@@ -84,14 +88,14 @@ def _ctc(options: argparse.Namespace) -> None:
     for name, rate in rates.items():
         print(f"{name}: word error rate {rate:.3f}")
     _print_speed(run.progress.audio_s * processes.count, run.progress.elapsed_s)
-    if find_spec("matplotlib"):
-        print(f"curves: {curves.plot(options.out)}")
-    else:
-        print(f"matplotlib is not installed: the curves stay in the CSV files of {options.out}")
     if options.weights and ended(run.share, options.weights):
         config = AudioChatLlamaConfig(encoder=recipe.encoder)
         with run.averaged():
             save_parts(TrainedParts(config, stage.units, stage.modules.cpu(), {}), options.weights)
+    if find_spec("matplotlib"):
+        print(f"curves: {curves.plot(options.out)}")
+    else:
+        print(f"matplotlib is not installed: the curves stay in the CSV files of {options.out}")
 
 
 def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:

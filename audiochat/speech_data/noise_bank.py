@@ -26,11 +26,11 @@ class NoiseBank:
 
     def cuts(self, length: int, count: int, draws: Draws, device: torch.device) -> Tensor:
         """(count, length) noises, each from a place of its own."""
-        if len(self.noise) <= length:
-            self.noise = self.noise.repeat(length // len(self.noise) + 1)
-        self.noise = self.noise.to(device)
-        starts = draws.below(len(self.noise) - length, count).to(device)
-        return self.noise.unfold(0, length, 1)[starts]
+        self.noise = noise = self.noise.to(device)
+        if len(noise) <= length:  # not for good: the draws must not depend on earlier batches
+            noise = noise.repeat(length // len(noise) + 1)
+        starts = draws.below(len(noise) - length, count).to(device)
+        return noise.unfold(0, length, 1)[starts]
 
     def some_rooms(self, count: int, draws: Draws, device: torch.device) -> Tensor:
         """(count, ROOM_SAMPLES) recorded rooms."""

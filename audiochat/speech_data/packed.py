@@ -5,6 +5,7 @@ Reading a clip is a slice, so training on it costs no decoding and no memory of 
 """
 
 import json
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -90,8 +91,10 @@ class PackedWriter:
         self._filled += len(samples)
 
     def close(self) -> None:
-        """Finish the audio, then let the index appear."""
+        """Finish the audio, then let the index appear; without a clip there is none."""
         self._audio.close()
+        if not self._clips:
+            return
         unfinished = self.folder / "index.jsonl.part"
         rows = (json.dumps(asdict(clip)) for clip in self._clips)
         unfinished.write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -147,8 +150,15 @@ class PackedSpeech(Sequence[Clip]):
 
 
 def _read_index(path: Path) -> Iterator[Clip]:
-    for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
-        yield Clip(**json.loads(line))
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            yield Clip(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{path}:{number} is no clip of packed speech ({error}). Pack it again."
+            ) from error
 
 
 def packed_folders(root: Path) -> list[PackedSpeech]:
@@ -176,10 +186,31 @@ def _decode_one(path: Path) -> np.ndarray | str:
 def pack_manifest(manifest: Manifest, folder: Path, *, name: str, workers: int = 2) -> Manifest:
     """Decode a manifest's clips into `folder`; returns it with the unusable ones named instead.
 
+    They are packed beside it and put in the place of what it had at the end.
+
     Raises:
-        DataError: more than 1 % of the clips cannot be used.
+        DataError: more than 1 % of the clips cannot be used; the folder is as it was.
     """
-    writer = PackedWriter(folder)
+    folder = folder.resolve()
+    beside = folder.with_name(folder.name + ".part")
+    try:
+        checked = _pack(manifest, PackedWriter(beside), name=name, workers=workers)
+        _move_pack(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return checked
+
+
+def _move_pack(new: Path, folder: Path) -> None:
+    """Put a pack in the place of another; the index goes first and comes last."""
+    folder.mkdir(exist_ok=True)
+    for old in (*folder.glob("index.jsonl*"), *folder.glob("audio-*.i16")):
+        old.unlink()
+    for path in (*sorted(new.glob("audio-*.i16")), new / "index.jsonl"):
+        path.replace(folder / path.name)
+
+
+def _pack(manifest: Manifest, writer: PackedWriter, *, name: str, workers: int) -> Manifest:
     bad: dict[int, str] = {}
     allowed = MAX_BAD_SHARE * (len(manifest.lines) + len(manifest.problems))
     with ProcessPoolExecutor(workers) as pool:

@@ -1,7 +1,4 @@
-"""The engines that speak text lines, each with speakers drawn at random: voice, speed and pitch.
-
-Also which of their voices are never trained on.
-"""
+"""The engines that speak text lines, each with speakers drawn at random: voice, speed and pitch."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +8,7 @@ from typing import Protocol
 
 from audiochat.audio import Waveform
 from audiochat.errors import DataError, VoiceError
-from audiochat.speech_data import flite
+from audiochat.speech_data import flite, held_out_voices
 from audiochat.speech_data.flite import FliteVoice
 from audiochat.voices import load_voice
 from audiochat.voices.base import Voice, VoiceStyle, near_names
@@ -32,12 +29,7 @@ ESPEAK_VARIANTS = (
     "robert", "sandro", "shelby", "steph", "steph2", "steph3", "travis", "Tweaky", "victor",
     "zac",
 )  # fmt: skip
-HELD_OUT_ESPEAK = (
-    "en-us+f4", "en-us+m7", "en-us+Annie", "en-us+Mike", "en-gb+f2", "en-gb+m3", "en-gb+belinda",
-    "en-gb-scotland+m5", "en-gb-x-rp+Alicia", "en-029+f3",
-)  # fmt: skip
-"""Never trained on, so that a synthetic test exists; nor are flite `rms` and festival `ked`."""
-HELD_OUT_FLITE = ("rms",)
+HELD_OUT_ESPEAK, HELD_OUT_FLITE = held_out_voices.ESPEAK, held_out_voices.FLITE
 
 _FLITE_PITCH_HZ = {"kal16": 105.0, "kal": 95.0, "slt": 165.0, "awb": 115.0, "rms": 100.0}
 """Each voice's own; the pitch is drawn around it."""

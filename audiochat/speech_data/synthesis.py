@@ -206,7 +206,9 @@ def synthesize(parts: Sequence[Part], *, workers: int) -> Iterator[tuple[Part, P
     for part, report in each_in_a_fresh_process(speak_part, to_make, workers=workers):
         failed += report.failed
         if failed > MAX_BAD_SHARE * n_lines:
-            (part.folder / "index.jsonl").unlink()  # it is made again when the voice is mended
+            (part.folder / "index.jsonl").unlink(
+                missing_ok=True
+            )  # it is made again when the voice is mended
             raise DataError(
                 f"{failed} of {n_lines} lines could not be said, the last part by {part.engine}: "
                 f"{report.first_failure} Leave the engine out, or mend it and run it again."

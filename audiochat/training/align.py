@@ -1,5 +1,6 @@
 """Training of the connectors through the frozen LLM: modal invariance."""
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiochat.model.audio_embeds import audio_embeds, unit_text_embeds
+from audiochat.errors import DataError
+from audiochat.model.audio_embeds import audio_embeds, token_spans, unit_text_embeds
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.config import ConnectorConfig, ConnectorKind
-from audiochat.model.connector import EndToEndConnector, build_connector
+from audiochat.model.connector import EndToEndConnector, build_connector, frames_beneath
 from audiochat.model.ear import Hearing, as_batch
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.torch_engine import TorchLanguageModel
@@ -20,6 +22,8 @@ from audiochat.training.examples import Example, Recording
 from audiochat.training.frozen_llm import FrozenLlm, Row
 from audiochat.training.losses import Teacher, ctc_loss, response_loss
 from audiochat.training.optimizer import build_optimizers
+
+log = logging.getLogger(__name__)
 
 _NEIGHBOURS = 6
 """A batch is drawn from so many times its size of examples of like length: little padding."""
@@ -157,12 +161,23 @@ class AlignStage:
         pieces = [self.llm.embed(())]
         for segment in example.spoken[1:]:
             if isinstance(segment, int):
-                kind = self.recipe.connector
-                embeds = audio_embeds(kind, self.parts, self.lm, hearings[segment])
-                pieces.append(embeds.to(self.llm.device))
+                pieces.append(self._audio_embeds(hearings[segment]).to(pieces[0]))
             else:
                 pieces.append(self.llm.embed(segment))
         return Row(lead, torch.cat(pieces), example.response)
+
+    def _audio_embeds(self, hearing: Hearing) -> Tensor:
+        """The connector's embeddings of a hearing (L, H), where the connector is."""
+        connector = self.parts.connectors[self.recipe.connector]
+        device = next(connector.parameters()).device
+        frames = hearing.frames.to(device)
+        if isinstance(connector, EndToEndConnector):
+            hearing = replace(hearing, frames=frames, log_probs=hearing.log_probs.to(device))
+            return audio_embeds(self.recipe.connector, self.parts, self.lm, hearing)
+        ids, spans = token_spans(hearing, self.parts.units, self.lm)
+        tokens = self.llm.embed(ids).to(device, torch.float32)
+        embeds: Tensor = connector(tokens, frames_beneath(frames, spans))
+        return embeds
 
     def _row_of(self, prompt: tuple[int, ...], example: Example) -> Row:
         """A prompt of tokens alone."""
@@ -216,7 +231,12 @@ def with_connector(
     llm: str = "embedded",
     fresh: bool = False,
 ) -> TrainedParts:
-    """The parts with a connector of that kind for the LLM named `llm`: its own, or a fresh one."""
+    """The parts with a connector of that kind for the LLM named `llm`: its own, or a fresh one.
+
+    Raises:
+        DataError: the connectors that are there are of another LLM, and not to be forgotten.
+    """
+    parts = _for_llm(parts, lm, llm, fresh=fresh)
     if kind in parts.connectors and not fresh:
         return parts
     config = ConnectorConfig(
@@ -231,3 +251,29 @@ def with_connector(
     others = tuple(one for one in parts.config.connectors if one.kind != kind)
     whole = replace(parts.config, connectors=(*others, config), llm=llm)
     return TrainedParts(whole, parts.units, parts.ear, {**parts.connectors, kind: connector})
+
+
+def _for_llm(parts: TrainedParts, lm: LanguageModel, llm: str, *, fresh: bool) -> TrainedParts:
+    """The parts without the connectors of another LLM than `llm`."""
+    before = parts.config
+    same_width = all(one.llm_dim == lm.hidden_dim for one in before.connectors)
+    if not before.connectors or (before.llm == llm and same_width):
+        return parts
+    names = " and ".join(one.kind for one in before.connectors)
+    if not fresh:
+        raise DataError(
+            f"The weights' connectors ({names}) were trained for the LLM {before.llm}, and --llm "
+            f"is {llm}. Give the same LLM, or --fresh to drop them all and begin one for this."
+        )
+    log.warning("dropped the connectors of the LLM %s: %s", before.llm, names)
+    return TrainedParts(replace(before, connectors=()), parts.units, parts.ear, {})
+
+
+def warn_of_the_others(parts: TrainedParts, kind: ConnectorKind) -> None:
+    """Say which connectors were trained on the ear as it was, where it is trained with this one."""
+    for other in parts.connectors.keys() - {kind}:
+        log.warning(
+            "the %s connector was trained on the ear as it is now, which this run changes: train "
+            "it again afterwards",
+            other,
+        )

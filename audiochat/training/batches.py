@@ -14,6 +14,7 @@ from audiochat.audio import SAMPLE_RATE
 from audiochat.errors import DataError
 from audiochat.model.features import HOP
 from audiochat.model.units import Units
+from audiochat.speech_data.held_out_voices import refuse_held_out
 from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 from audiochat.speech_data.phones import phone_ids
 
@@ -72,8 +73,9 @@ class SpeechBatches:
         """Choose the clips that fit; on a GPU their samples are all moved there, as 16 bits.
 
         Raises:
-            DataError: no clip fits.
+            DataError: no clip fits, or one is of a voice kept for tests.
         """
+        refuse_held_out(sources)
         self._sources, self._seed, self._device = sources, seed, device
         self._audio = [source.tensors(device) for source in sources]
         self._batch_samples = int(batch_s * SAMPLE_RATE)

@@ -1,6 +1,7 @@
 """A run's checkpoint: one file, replaced whole. It is the user's own, and read as weights only."""
 
 import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,7 +28,7 @@ def read(folder: Path) -> State | None:
         return None
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         raise DataError(
             f"{path} is damaged ({error}). Delete it to begin this run again."
         ) from error
@@ -39,7 +40,10 @@ def write(folder: Path, state: State) -> None:
     path = folder / _NAME
     unfinished = path.with_suffix(".part")
     try:
-        torch.save(state, unfinished)
+        with unfinished.open("wb") as handle:
+            torch.save(state, handle)
+            handle.flush()
+            os.fsync(handle.fileno())  # or a loss of power may leave the new name without content
         unfinished.replace(path)
     except (OSError, RuntimeError) as error:
         log.warning("the checkpoint could not be written (%s); the last one stays", error)

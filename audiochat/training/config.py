@@ -1,10 +1,13 @@
 """Recipes: what is trained, on what, for how long. Each shows only its difference from the base."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from audiochat.errors import DataError
 from audiochat.model.config import ConnectorKind, EncoderConfig
 from audiochat.speech_data.augmentation import STRONG, AugmentationConfig
+
+LlmType: TypeAlias = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,12 @@ class AlignRecipe:
     """Rate of the encoder as a share of the connector's; 0 leaves it as it is."""
     ctc_weight: float = 0.3
     """Weight of the CTC loss that keeps a trained encoder's words right."""
+    dtype: LlmType = "float32"
+    """Of the LLM's weights; what is trained stays in float32."""
     shard_llm: bool = False
-    """Spread the LLM's layers over the processes, for one that no single GPU holds."""
+    """Spread the LLM's layers over the processes, if several train."""
     llm: str = "embedded"
-    """The LLM it is meant for."""
+    """The LLM it is meant for; of another than the embedded one `--llm` must say where it is."""
     speech: str = "what `train pack` and `train synthesize` made"
     """The speech it is meant for."""
     seed: int = 1
@@ -150,6 +155,7 @@ ALIGN_RECIPES = {
         max_response_tokens=256,
         encoder_rate=1.0,
         ctc_weight=0.0,
+        dtype="bfloat16",
         shard_llm=True,
         llm="Llama-2-7b-chat, as a folder (13.5 GB in bfloat16: one 80 GB GPU, or two of 24 GB)",
         speech="the English part of Multilingual LibriSpeech, as a manifest",

@@ -1,29 +1,80 @@
 """A run's figures: rows appended to CSV files while it goes, and a picture of them at its end."""
 
 import csv
+import logging
+import math
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 TRAINING = "curve.csv"
 VALIDATION = "validation.csv"
 
 
 def append(path: Path, row: dict[str, float]) -> None:
-    """Add a row; the first one names the columns."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(row))
+    """Add a row; columns it is the first to have are empty in those before it.
+
+    A row that cannot be written is left out with a warning: it is not worth the run.
+    """
+    try:
+        header = _header(path)
+        new = [name for name in row if name not in header]
         if new:
-            writer.writeheader()
-        writer.writerow(row)
+            said = {name: str(value) for name, value in row.items()}
+            _rewrite(path, [*header, *new], [*_rows(path), said])
+            return
+        with path.open("a", newline="", encoding="utf-8") as handle:
+            csv.DictWriter(handle, header, restval="").writerow(row)
+    except OSError as error:
+        log.warning("%s: a row could not be written (%s)", path, error.strerror or error)
+
+
+def drop_after(path: Path, step: int) -> None:
+    """Leave out the rows past a step: a run that goes on from there writes them again."""
+    try:
+        rows = _rows(path)
+        kept = [row for row in rows if _number(row.get("step")) <= step]
+        if len(kept) < len(rows):
+            _rewrite(path, _header(path), kept)
+    except OSError as error:
+        log.warning("%s: rows stay that come again (%s)", path, error.strerror or error)
 
 
 def read(path: Path) -> dict[str, list[float]]:
-    """The columns of a CSV file that `append` wrote; none if there is no such file."""
+    """The columns of a CSV file that `append` wrote; NaN where a row has no value."""
+    rows = _rows(path)
+    return {name: [_number(row.get(name)) for row in rows] for name in _header(path) if rows}
+
+
+def _header(path: Path) -> list[str]:
     if not path.exists():
-        return {}
+        return []
     with path.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+        return next(csv.reader(handle), [])
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _rewrite(path: Path, header: list[str], rows: list[dict[str, str]]) -> None:
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, header, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    unfinished.replace(path)
+
+
+def _number(value: str | None) -> float:
+    """NaN for what is none, as in a row that a kill cut."""
+    try:
+        return float(value or "nan")
+    except ValueError:
+        return math.nan
 
 
 def plot(folder: Path) -> Path:

@@ -63,7 +63,13 @@ def hear_examples(
 
     With `augmentation` every other exercise is changed by it: the ear mishears its own training
     clips too seldom to learn from.
+
+    Raises:
+        DataError: the responses are not to the clips of `folders`.
     """
+    for response in responses:
+        for spoken in response.exercise.recordings:
+            spoken.check(folders)
     for number, response in enumerate(responses):
         exercise = response.exercise
         if not exercise.recordings:

@@ -16,6 +16,7 @@ from audiochat import prompts
 from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import DataError
+from audiochat.speech_data.held_out_voices import refuse_held_out
 from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 
 Task: TypeAlias = Literal["answer", "transcribe", "translate", "summarise"]
@@ -44,6 +45,25 @@ class Spoken:
         for folder, index in self.clips:
             pieces += [folders[folder].samples(index), gap]
         return Waveform(np.concatenate(pieces[:-1]).astype(np.float32) / FULL_SCALE)
+
+    def check(self, folders: Folders) -> None:
+        """See to it that the clips are there and say what is written.
+
+        Raises:
+            DataError: they are other clips than the responses were made for.
+        """
+        missing = {name for name, at in self.clips if not 0 <= at < len(folders.get(name, ()))}
+        if missing:
+            raise DataError(
+                f"The responses speak of clips in {' and '.join(sorted(missing))} that --speech "
+                "does not have: give the packed folders that `train responses` had."
+            )
+        said = " ".join(folders[name][at].text for name, at in self.clips)
+        if said != self.text:
+            raise DataError(
+                f"The responses answer {self.text!r}, and the clip in {self.clips[0][0]} says "
+                f"{said!r}: it was packed anew. Make the responses again with `train responses`."
+            )
 
 
 Part: TypeAlias = str | Spoken
@@ -124,8 +144,9 @@ class Planner:
         """Choose the clips that can be used: of 1 to 10 s and at least three words.
 
         Raises:
-            DataError: there is none.
+            DataError: there is none, or one is of a voice kept for tests.
         """
+        refuse_held_out(folders.values())
         self._draw = random.Random(seed)
         self._mix = mix or Mix()
         self._human_share = human_share
@@ -178,6 +199,8 @@ class Planner:
         return tuple(parts if self._draw.random() < 0.5 else parts[::-1])
 
     def _with_history(self) -> tuple[Task, tuple[tuple[Part, ...], ...]]:
+        if sum(map(len, self._left.values())) < 2:
+            return "answer", ((self._recording(),),)  # a plain turn: no second clip is left
         first, last = self._recording(), self._recording()
         turns: list[tuple[Part, ...]] = [(first,), (last,)]
         typed = self._draw.random()

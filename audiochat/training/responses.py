@@ -4,6 +4,7 @@ No curated pairs: whatever the LLM answers to the words is what it must answer t
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from audiochat.model.language_model import LanguageModel
 from audiochat.model.prompt import TokenSegment, assemble
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.training.exercises import Exercise, Part, Spoken
+from audiochat.training.response_origin import Origin, check_llm, check_origin
 
 _MIN_LOOP_WORDS = 4
 _REFUSES_SOUND = re.compile(
@@ -133,8 +135,12 @@ def write_responses(
     """Append a line for each exercise to `path` after those it has; yields after each batch.
 
     What is not `usable` has no tokens there, so that the next call knows it was answered.
+
+    Raises:
+        DataError: what `path` has answers other exercises, or is of another LLM.
     """
-    progress = Written(_whole_lines(path))
+    progress = Written(_begun(path, exercises))
+    check_origin(path, Origin.of(lm, max_new_tokens), begun=progress.done > 0)
     with path.open("a", encoding="utf-8") as handle:
         for start in range(progress.done, len(exercises), batch):
             for response in answered(lm, exercises[start : start + batch], max_new_tokens):
@@ -174,24 +180,37 @@ def _part(value: str | dict[str, object]) -> Part:
     return Spoken(clips, str(value["text"]))
 
 
-def _whole_lines(path: Path) -> int:
-    """Drop a last line that a kill cut, and count the others."""
+def _begun(path: Path, exercises: Sequence[Exercise]) -> int:
+    """Drop a last line that a kill cut, and count the others: these answer the first exercises."""
     if not path.exists():
         return 0
-    whole = path.read_bytes().rpartition(b"\n")
-    path.write_bytes(whole[0] + whole[1])
-    return (whole[0] + whole[1]).count(b"\n")
+    written = path.read_bytes()
+    whole = written.rfind(b"\n") + 1
+    if whole < len(written):
+        os.truncate(path, whole)
+    before = _read(path)
+    for number, (response, planned) in enumerate(zip(before, exercises, strict=False), start=1):
+        if response.exercise != planned:
+            raise DataError(
+                f"{path}:{number} answers another exercise than this call has: it was begun with "
+                "another --speech, --seed or --human-share. Give the same ones, or another --out."
+            )
+    return len(before)
 
 
-def read_responses(path: Path) -> list[Response]:
-    """The usable responses of a file; a last line that a kill cut is left out.
+def read_responses(path: Path, lm: TorchLanguageModel) -> list[Response]:
+    """The usable responses of a file to learn from; a last line that a kill cut is left out.
 
     Raises:
-        DataError: it is not a file of responses.
+        DataError: it is not a file of responses, or not of those of `lm`.
     """
+    check_llm(path, lm)
+    return [response for response in _read(path) if response.ids]
+
+
+def _read(path: Path) -> list[Response]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        found = [_from_json(json.loads(line)) for line in lines]
+        return [_from_json(json.loads(line)) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no file of `train responses` ({error}).") from error
-    return [response for response in found if response.ids]

@@ -30,6 +30,8 @@ Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 _MAX_BAD_STEPS = 20
 """Losses in a row that are not finite before a run gives up."""
+_SEED_STRIDE = 1_000_000_007
+"""Seeds are so far apart: more steps than any run has."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class RunSettings:
     validate_every_s: float = 420.0
     validate_together: bool = False
     """All processes validate, not the first alone: for a model that is spread over them."""
+    seed: int = 1
+    """Of what a loss draws from torch itself, as dropout does."""
 
 
 class Stage(Protocol):
@@ -83,7 +87,11 @@ class Run:
     def __init__(
         self, stage: Stage, settings: RunSettings, processes: Processes | None = None
     ) -> None:
-        """Load the folder's checkpoint if it has one."""
+        """Load the folder's checkpoint if it has one.
+
+        Raises:
+            DataError: it is damaged, or of another model.
+        """
         self.stage, self.settings = stage, settings
         self.processes = processes or Processes()
         self.progress = Position()
@@ -92,14 +100,22 @@ class Run:
         state = checkpoints.read(settings.folder)
         if state is not None:
             self._restore(state)
+        if self.processes.rank == 0:
+            for name in (curves.TRAINING, curves.VALIDATION):
+                curves.drop_after(settings.folder / name, self.progress.step)
 
     def _restore(self, state: checkpoints.State) -> None:
-        self.stage.modules.load_state_dict(state["modules"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.stage.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        torch.set_rng_state(state["random"])
-        self.progress = Position(**state["progress"])
+        try:
+            self.stage.modules.load_state_dict(state["modules"])
+            self.average.load_state_dict(state["average"])
+            for optimizer, saved in zip(self.stage.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.progress = Position(**state["progress"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"The run in {self.settings.folder} was begun with another recipe, connector or "
+                "version of this program. Give another --out, or delete that folder to begin again."
+            ) from error
         log.info("resuming at step %d", self.progress.step)
 
     def save(self) -> None:
@@ -110,7 +126,6 @@ class Run:
             "modules": self.stage.modules.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.stage.optimizers],
-            "random": torch.get_rng_state(),
             "progress": vars(self.progress),
         }
         checkpoints.write(self.settings.folder, state)
@@ -202,6 +217,8 @@ class Run:
         """The next step's loss; steps whose loss is no number on some process are skipped."""
         for _ in range(_MAX_BAD_STEPS + 1):
             own_step = self.progress.step * self.processes.count + self.processes.rank
+            # Also CUDA's generators: a resumed run drops out what it would have dropped.
+            torch.manual_seed(_SEED_STRIDE * self.settings.seed + own_step)
             loss, figures = self.stage.loss(own_step, self.share)
             self.progress.step += 1
             (all_finite,) = self.processes.mean(float(math.isfinite(loss.item())))

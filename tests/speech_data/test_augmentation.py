@@ -12,6 +12,8 @@ from audiochat.audio import SAMPLE_RATE, Waveform, write_wav
 from audiochat.errors import DataError
 from audiochat.speech_data import channels, codecs
 from audiochat.speech_data.augmentation import STRONG, Augmentation, AugmentationConfig
+from audiochat.speech_data.draws import Draws
+from audiochat.speech_data.noise_bank import NoiseBank
 
 OFF = AugmentationConfig(
     speed=(1.0, 1.0),
@@ -356,3 +358,11 @@ def test_so_many_clips_lose_their_speech_as_the_setting_says() -> None:
     augmentation.begin(1)
     share = augmentation.wordless(4000).float().mean()
     assert float(share) == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_cut_of_short_noise_does_not_depend_on_longer_ones_before_it() -> None:
+    bank = NoiseBank(torch.arange(100.0), torch.zeros(0, 8))
+    cpu = torch.device("cpu")
+    before = bank.cuts(40, 6, Draws(1), cpu)
+    assert bank.cuts(250, 2, Draws(2), cpu).shape == (2, 250)
+    torch.testing.assert_close(bank.cuts(40, 6, Draws(1), cpu), before)

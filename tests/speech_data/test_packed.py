@@ -9,8 +9,8 @@ import pytest
 from audiochat.audio import decode, to_int16
 from audiochat.cli.train import main
 from audiochat.errors import DataError
-from audiochat.speech_data.manifest import read_manifest
-from audiochat.speech_data.packed import PackedSpeech, pack_manifest, packed_folders
+from audiochat.speech_data.manifest import Manifest, read_manifest
+from audiochat.speech_data.packed import PackedSpeech, PackedWriter, pack_manifest, packed_folders
 
 
 def test_packing_keeps_samples_and_words(speech_folder: Path, tmp_path: Path) -> None:
@@ -69,3 +69,32 @@ def test_more_than_one_in_a_hundred_stops_before_an_index_is_written(
     with pytest.raises(DataError, match=rf"(?s)2 of 192 lines of .*{path.name}:2: .*0\.wav"):
         pack_manifest(manifest, tmp_path / "packed", name=str(path), workers=1)
     assert not (tmp_path / "packed" / "index.jsonl").exists()
+
+
+def test_a_pack_that_fails_leaves_the_one_before(speech_folder: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(speech_folder / "manifest.jsonl", speech_folder)
+    folder = tmp_path / "packed"
+    pack_manifest(manifest, folder, name="m", workers=1)
+    (folder / "notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (speech_folder / "a/0.wav").write_bytes(b"not a sound")
+    with pytest.raises(DataError, match=r"0\.wav"):
+        pack_manifest(manifest, folder, name="m", workers=1)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    some = Manifest(manifest.lines[1:], ())
+    pack_manifest(some, folder, name="m", workers=1)
+    assert len(PackedSpeech(folder)) == len(manifest.lines) - 1
+    assert (folder / "notes.txt").is_file()
+    assert not (tmp_path / "packed.part").exists()
+
+
+def test_a_folder_without_clips_is_none_and_a_bad_row_is_named(tmp_path: Path) -> None:
+    PackedWriter(tmp_path).close()
+    with pytest.raises(DataError, match="no packed speech"):
+        packed_folders(tmp_path)
+    (tmp_path / "index.jsonl").write_text("\n")  # as older versions wrote it
+    assert len(PackedSpeech(tmp_path)) == 0
+    for row in ("{", '{"text": "Hi."}', "[1]"):
+        (tmp_path / "index.jsonl").write_text(f"\n{row}\n")
+        with pytest.raises(DataError, match=r"index\.jsonl:2 is no clip"):
+            PackedSpeech(tmp_path)

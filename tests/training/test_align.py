@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from audiochat.conversation import AudioPart
+from audiochat.errors import DataError
 from audiochat.model.checkpoint import TrainedParts, fresh_parts
 from audiochat.model.config import AudioChatLlamaConfig, EncoderConfig
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.model.units import Units
 from audiochat.speech_data.augmentation import STRONG, Augmentation
 from audiochat.speech_data.packed import packed_folders
-from audiochat.training.align import AlignStage, with_connector
+from audiochat.training.align import AlignStage, warn_of_the_others, with_connector
 from audiochat.training.config import ALIGN_RECIPES, AlignRecipe
 from audiochat.training.examples import Example, hear_examples
 from audiochat.training.exercises import Exercise, Folders, Mix, Planner, Spoken, by_name
@@ -226,6 +227,18 @@ def test_exercises_mix_tasks_histories_and_modalities(speech: Path) -> None:
     assert len(used) == len(set(used))
 
 
+def test_the_last_clip_alone_makes_a_plain_turn(speech: Path) -> None:
+    folders = three_words(by_name(packed_folders(speech)))
+    ((name, source),) = folders.items()
+    source.clips = source.clips[:3]
+    exercises = Planner(folders, human_share=0.0, seed=1, mix=Mix(history=1.0)).plan(9)
+    assert [len(exercise.turns) for exercise in exercises] == [2, 1]
+    used = [clip for e in exercises for recording in e.recordings for clip in recording.clips]
+    assert all(recording.clips for e in exercises for recording in e.recordings)
+    assert len(used) == len(set(used)) <= 3
+    assert {folder for folder, _ in used} <= {name}
+
+
 def test_an_exercise_is_written_and_spoken_alike(lm: TorchLanguageModel, speech: Path) -> None:
     folders = three_words(by_name(packed_folders(speech)))
     ((name, source),) = folders.items()
@@ -255,7 +268,7 @@ def test_responses_go_on_where_they_stopped(
     assert (progress.done, progress.new) == (len(exercises), len(exercises) - 2)
     whole = tmp_path / "whole.jsonl"
     list(write_responses(lm, exercises, whole, max_new_tokens=5, batch=2))
-    found, wanted = read_responses(path), read_responses(whole)
+    found, wanted = read_responses(path, lm), read_responses(whole, lm)
     assert [one.exercise for one in found] == [one.exercise for one in wanted]
     assert [one.replies for one in found] == [one.replies for one in wanted]
     left_out = sum(not json.loads(line)["ids"] for line in path.read_text().splitlines())
@@ -287,3 +300,81 @@ def test_recordings_have_the_same_length_heard_anew(
         known = example.recordings[0].hearing
         np.testing.assert_allclose(fresh.frames.detach(), known.frames, atol=1e-4)
         assert fresh.frames.requires_grad
+
+
+def test_a_half_precision_llm_takes_what_the_connector_gives(
+    lm: TorchLanguageModel, folders: Folders, tmp_path: Path
+) -> None:
+    folder = tiny_llama.write_folder(tmp_path)
+    half = TorchLanguageModel.load(folder, dtype=torch.bfloat16)
+    for kind in ("hybrid", "end_to_end"):
+        recipe = replace(TINY, connector=kind)
+        whole = make_stage(recipe, lm, folders)
+        stage = AlignStage(
+            recipe, whole.parts, half, train_set=whole.train_set, held_out=whole.held_out
+        )
+        loss, _ = stage.loss(0, 0.0)
+        loss.backward()
+        assert loss.item() == pytest.approx(whole.loss(0, 0.0)[0].item(), rel=0.05)
+        assert all(p.dtype == torch.float32 for p in stage.modules.parameters())
+
+
+def test_connectors_of_another_llm_are_dropped_only_when_asked(
+    lm: TorchLanguageModel, folders: Folders, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = make_parts(TINY, lm, folders)
+    assert with_connector(parts, "hybrid", lm) is parts
+    both = with_connector(parts, "end_to_end", lm)
+    assert set(both.connectors) == {"hybrid", "end_to_end"}
+    for kind in ("hybrid", "end_to_end"):
+        with pytest.raises(DataError, match=r"hybrid.*for the LLM embedded.*--fresh"):
+            with_connector(both if kind == "hybrid" else parts, kind, lm, llm="other")
+    fresh = with_connector(both, "hybrid", lm, llm="other", fresh=True)
+    assert set(fresh.connectors) == {"hybrid"}
+    assert [one.kind for one in fresh.config.connectors] == ["hybrid"]
+    assert fresh.config.llm == "other"
+    assert "dropped the connectors of the LLM embedded" in caplog.text
+    warn_of_the_others(both, "hybrid")
+    assert "the end_to_end connector was trained on the ear as it is" in caplog.text
+
+
+def test_responses_are_tied_to_their_plan_their_llm_and_their_clips(
+    lm: TorchLanguageModel, speech: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = three_words(by_name(packed_folders(speech)))
+    exercises = Planner(folders, human_share=0.0, seed=1, mix=SHORT).plan(4)
+    path = tmp_path / "responses.jsonl"
+
+    def write(exercises: list[Exercise], n_tokens: int = 5) -> None:
+        list(write_responses(lm, exercises, path, max_new_tokens=n_tokens))
+
+    write(exercises[:2])
+    write(exercises)
+    with pytest.raises(DataError, match=r"jsonl:1 answers another exercise.*--seed"):
+        write(Planner(folders, human_share=0.0, seed=2, mix=SHORT).plan(4))
+    with pytest.raises(DataError, match="begun with another --max-new-tokens"):
+        write(exercises, n_tokens=6)
+    beside = tmp_path / "responses.jsonl.json"
+    other = {**json.loads(beside.read_text()), "llm": "of another"}
+    beside.write_text(json.dumps(other))
+    with pytest.raises(DataError, match="begun with another LLM"):
+        write(exercises)
+    with pytest.raises(DataError, match="responses of another LLM"):
+        read_responses(path, lm)
+    beside.unlink()  # as older files are
+    before = path.read_bytes()
+    write(exercises)
+    assert "which LLM answered" in caplog.text
+    assert path.read_bytes() == before
+    assert len(read_responses(path, lm)) <= 4
+    assert not beside.exists()
+
+
+def test_a_recording_that_is_not_the_one_answered_is_refused(folders: Folders) -> None:
+    ((name, source),) = folders.items()
+    Spoken(((name, 0),), source[0].text).check(folders)
+    with pytest.raises(DataError, match="it was packed anew"):
+        Spoken(((name, 0),), "Something else.").check(folders)
+    for clip in ((name, len(source)), ("elsewhere", 0)):
+        with pytest.raises(DataError, match=f"clips in {clip[0]} that --speech"):
+            Spoken((clip,), "Any.").check(folders)

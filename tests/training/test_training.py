@@ -1,6 +1,7 @@
 """The loop and the CTC stage, on speech made on the spot."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
 from audiochat.training.batches import SpeechBatches
 from audiochat.training.config import CTC_RECIPES, OptimizerConfig
+from audiochat.training.exercises import Planner
 from audiochat.training.losses import ctc_loss
 from audiochat.training.optimizer import orthogonalised, rate_at
 from audiochat.training.train import Run, RunSettings
@@ -44,10 +46,11 @@ def test_two_clips_are_overfit_quickly(stage: MakeStage, tmp_path: Path) -> None
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(stage: MakeStage, tmp_path: Path) -> None:
-    whole = Run(stage(), RunSettings(tmp_path / "whole", steps=6))
+    encoder = replace(CTC_RECIPES["tiny"].encoder, dropout=0.2)
+    whole = Run(stage(encoder=encoder), RunSettings(tmp_path / "whole", steps=6))
     whole.run()
     settings = RunSettings(tmp_path / "cut", steps=6)
-    cut = Run(stage(), settings)
+    cut = Run(stage(encoder=encoder), settings)
     original = cut.stage.loss
 
     def stopping(step: int, share: float):
@@ -58,8 +61,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(stage: MakeStage, tmp_p
     cut.stage.loss = stopping  # type: ignore[method-assign]
     cut.run()
     assert cut.progress.step == 3
-    resumed = Run(stage(), settings)
+    resumed = Run(stage(encoder=encoder), settings)
     assert resumed.progress.step == 3
+    torch.rand(5)  # what else was drawn does not matter
     resumed.run()
     for one, two in zip(
         whole.stage.modules.parameters(), resumed.stage.modules.parameters(), strict=True
@@ -95,6 +99,17 @@ def test_batches_hold_what_fits_and_weigh_people_up(speech: Path) -> None:
     assert person == pytest.approx(2.5 * drawn.total() / len(drawn), rel=0.25)
     with pytest.raises(DataError, match="No clip is usable"):
         SpeechBatches([source], units, batch_s=6, max_clip_s=0.1)
+
+
+@pytest.mark.parametrize("speaker", ["espeak/en-us+f4", "flite/rms", "festival/ked"])
+def test_what_a_voice_kept_for_tests_says_is_not_trained_on(speech: Path, speaker: str) -> None:
+    (source,) = packed_folders(speech)
+    units = Units.trained([clip.spoken for clip in source], 60)
+    source.clips[7] = replace(source.clips[7], speaker=speaker, text="Say red window.")
+    with pytest.raises(DataError, match=rf"{re.escape(speaker)} \(line 8 .*kept for tests"):
+        SpeechBatches([source], units, batch_s=6, max_clip_s=5)
+    with pytest.raises(DataError, match="kept for tests"):
+        Planner({source.folder.name: source}, human_share=0.0, seed=1)
 
 
 def test_human_clips_are_drawn_more_often(speech: Path) -> None:
@@ -208,6 +223,49 @@ def test_the_curves_are_drawn(stage: MakeStage, tmp_path: Path) -> None:
     Run(stage(), RunSettings(tmp_path, steps=20)).run()
     assert list(curves.read(tmp_path / curves.TRAINING)["step"]) == [10, 20]
     assert curves.plot(tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_curve_takes_new_columns_and_forgets_what_comes_again(tmp_path: Path) -> None:
+    path = tmp_path / curves.VALIDATION
+    curves.append(path, {"step": 10, "elapsed_s": 1.0, "made": 0.5})
+    curves.append(path, {"step": 20, "elapsed_s": 2.0, "people": 0.7})
+    curves.append(path, {"step": 30, "elapsed_s": 3.0, "people": 0.6, "made": 0.4})
+    assert path.read_text().splitlines()[0] == "step,elapsed_s,made,people"
+    found = curves.read(path)
+    assert found["made"] == pytest.approx([0.5, float("nan"), 0.4], nan_ok=True)
+    assert found["people"] == pytest.approx([float("nan"), 0.7, 0.6], nan_ok=True)
+    assert curves.plot(tmp_path).is_file()
+    curves.drop_after(path, 20)
+    assert curves.read(path)["step"] == [10, 20]
+
+
+def test_a_curve_that_cannot_be_written_is_no_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    curves.append(tmp_path, {"step": 10})  # a folder
+    assert "could not be written" in caplog.text
+
+
+def test_a_run_cut_by_a_kill_tells_each_step_once(stage: MakeStage, tmp_path: Path) -> None:
+    path = tmp_path / curves.TRAINING
+    for step in (10, 20):  # no checkpoint came to be
+        curves.append(path, {"step": step, "loss": 1.0})
+    Run(stage(), RunSettings(tmp_path, steps=10))
+    assert curves.read(path) == {}
+    curves.append(path, {"step": 10, "loss": 1.0})
+    assert curves.read(path)["step"] == [10]
+
+
+def test_a_run_of_another_recipe_or_with_an_empty_checkpoint_is_refused(
+    stage: MakeStage, tmp_path: Path
+) -> None:
+    Run(stage(), RunSettings(tmp_path, steps=1)).save()
+    other = replace(CTC_RECIPES["tiny"].encoder, dim=64)
+    with pytest.raises(DataError, match="begun with another recipe"):
+        Run(stage(encoder=other), RunSettings(tmp_path))
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    with pytest.raises(DataError, match="is damaged"):
+        Run(stage(), RunSettings(tmp_path))
 
 
 _LEAN = """

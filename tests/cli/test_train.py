@@ -1,0 +1,69 @@
+"""`audiochat train`: what it refuses before any work, and in what words."""
+
+import pytest
+
+from audiochat.cli.train import build_parser, main
+from audiochat.cli.train_connector import _recipe, _spread
+
+ALIGN = ("align", "--weights", "w", "--speech", "s", "--responses", "r", "--out", "o")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What is said of a command line that is wrong usage."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(argv))
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_recipe_for_a_large_llm_wants_to_know_where_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = refused(capsys, *ALIGN, "--recipe", "paper")
+    assert "Llama-2-7b-chat" in said
+    assert "Multilingual LibriSpeech" in said
+    assert "--llm FOLDER" in said
+
+
+def test_the_llm_is_spread_only_over_several_processes(caplog: pytest.LogCaptureFixture) -> None:
+    def recipe(n_processes: int, *more: str):
+        options = build_parser().parse_args([*ALIGN, "--recipe", "paper", "--llm", "l", *more])
+        return _spread(_recipe(options), n_processes)
+
+    assert recipe(2).shard_llm
+    assert not recipe(2, "--no-shard-llm").shard_llm
+    with caplog.at_level("INFO"):
+        assert not recipe(1, "--shard-llm").shard_llm
+    assert "the LLM stays whole" in caplog.text
+    assert recipe(1).dtype == "bfloat16"
+    assert recipe(1, "--dtype", "float32").dtype == "float32"
+
+
+CTC = ("ctc", "--speech", "s", "--out", "o")
+PACK = ("pack", "--manifest", "m", "--audio-root", "a", "--out", "o")
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value"),
+    [
+        (("synthesize", "--text", "t", "--out", "o", "--hours", "espeak=1"), "--workers", "0"),
+        (PACK, "--workers", "0"),
+        (PACK, "--workers", "many"),
+        (CTC, "--steps", "0"),
+        (CTC, "--minutes", "0"),
+        (CTC, "--minutes", "-1"),
+        (CTC, "--minutes", "inf"),
+        (CTC, "--minutes", "nan"),
+        (CTC, "--part-minutes", "0"),
+        (CTC, "--cool-down", "0"),
+        (CTC, "--batch-s", "-3"),
+        (ALIGN, "--batch-examples", "0"),
+        (ALIGN, "--kl-weight", "1.5"),
+    ],
+)
+def test_a_number_that_cannot_work_is_wrong_usage(
+    command: tuple[str, ...], flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, *command, flag, value)
+    assert f"argument {flag}: must be a" in said
+    assert f"not '{value}'" in said
