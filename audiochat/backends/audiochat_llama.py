@@ -19,7 +19,6 @@ from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.model.generate import Token
 from audiochat.model.long_recordings import LongRecording, PartAnswer
 from audiochat.model.streaming import frame_samples
-from audiochat.model.windows import window_cuts
 from audiochat.sampling import Sampling
 
 _LABELS = {
@@ -108,9 +107,11 @@ class AudioChatLlamaBackend:
             yield from self._answer(recording.over(notes), sampling)
 
     def hear_ahead(self, waveform: Waveform) -> None:
-        """Hear a recording while its last silence is waited for; one of several windows is left."""
-        if len(window_cuts(waveform, self.model.parts.ear)) == 2:
-            self.model.hear(waveform)
+        """Hear a recording while its last silence is waited for.
+
+        Of one that has grown since it was heard last, only the newest windows are left to hear.
+        """
+        self.model.hear(waveform)
 
     def align(self, waveform: Waveform, transcript: str | None = None) -> EmbeddingAlignment:
         """Lay the recording's audio embeddings beside the words; those heard when None.

@@ -3,7 +3,7 @@
 A recording of any length: the long ones are heard window by window, and can be followed doing so.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from threading import Lock
 
@@ -18,6 +18,23 @@ MAX_HEARINGS = 1_024
 """Recordings whose hearing is kept: a conversation's are all needed again at its next turn."""
 MAX_FRAMES = 45_000
 """Frames of all of them: an hour of speech, about 130 MB."""
+MAX_WINDOWS = 40
+"""Windows of long recordings that are kept apart: those of ten minutes, about 25 MB."""
+
+
+class _Windows(dict[str, Hearing]):
+    """The windows heard last; several threads may hear at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+
+    def __setitem__(self, name: str, hearing: Hearing) -> None:
+        with self._lock:
+            self.pop(name, None)
+            super().__setitem__(name, hearing)
+            if len(self) > MAX_WINDOWS:
+                del self[next(iter(self))]
 
 
 class Hearings:
@@ -27,6 +44,7 @@ class Hearings:
         """`parts`: what listens."""
         self._parts = parts
         self._kept: dict[str, Hearing] = {}
+        self._windows = _Windows()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -47,7 +65,9 @@ class Hearings:
                 if read:
                     hearing = replace(hearing, reading=read(hearing.log_probs))
             elif hearing is None:
-                hearing = hear_whole(self._parts.ear, self._parts.units, waveform, read)
+                hearing = hear_whole(
+                    self._parts.ear, self._parts.units, waveform, read, known=self._windows
+                )
             self._put(waveform, hearing)
         return hearing
 
@@ -56,12 +76,14 @@ class Hearings:
 
         Yields:
             Before each window, its number from 1 on and how many there are; closing the iterator
-            there stops the work, and nothing is kept.
+            there stops the work, and of it the windows that were heard are kept.
         """
         one_window = len(window_cuts(waveform, self._parts.ear)) == 2
         if one_window or waveform.digest in self._kept:
             return
-        hearing = yield from self._listen(waveform, read)
+        hearing = yield from hear_in_windows(
+            self._parts.ear, self._parts.units, waveform, read, known=self._windows
+        )
         self.keep(waveform, hearing)
 
     def keep(self, waveform: Waveform, hearing: Hearing) -> None:
@@ -72,11 +94,7 @@ class Hearings:
     def clear(self) -> None:
         """Forget them all."""
         self._kept.clear()
-
-    def _listen(
-        self, waveform: Waveform, read: Read | None
-    ) -> Generator[tuple[int, int], None, Hearing]:
-        return hear_in_windows(self._parts.ear, self._parts.units, waveform, read)
+        self._windows.clear()
 
     def _put(self, waveform: Waveform, hearing: Hearing) -> None:
         """Keep it as the newest, and let the oldest go."""

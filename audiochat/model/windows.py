@@ -5,7 +5,7 @@ what is after this module needs not know how long it was.
 """
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -68,8 +68,12 @@ def hear_in_windows(
     *,
     window_s: float = WINDOW_S,
     margin_s: float = MARGIN_S,
+    known: MutableMapping[str, Hearing] | None = None,
 ) -> Generator[tuple[int, int], None, Hearing]:
     """Hear a recording of any length; words are read by `read`, greedily when None.
+
+    Windows are looked for in `known` and kept there: those of a recording that has grown since are
+    the same but for the last two.
 
     Yields:
         Before each window, its number from 1 on and how many there are.
@@ -84,15 +88,28 @@ def hear_in_windows(
     for number, (first, last) in enumerate(pairwise(cuts), 1):
         yield number, len(cuts) - 1
         before, after = min(margin, first), min(margin, cuts[-1] - last)
-        piece = waveform.samples[(first - before) * frame : (last + after) * frame]
-        (whole,) = listen(ear, units, [Waveform(piece)])
-        heard.append(_kept(whole, before, last - first, units, read))
+        piece = Waveform(waveform.samples[(first - before) * frame : (last + after) * frame])
+        name = f"{piece.digest} {before} {last - first}"
+        hearing = known.get(name) if known is not None else None
+        if hearing is None:
+            (whole,) = listen(ear, units, [piece])
+            hearing = _kept(whole, before, last - first, units, read)
+        if known is not None:
+            known[name] = hearing
+        heard.append(hearing)
     return joined(heard, units)
 
 
-def hear_whole(ear: Ear, units: Units, waveform: Waveform, read: Read | None = None) -> Hearing:
+def hear_whole(
+    ear: Ear,
+    units: Units,
+    waveform: Waveform,
+    read: Read | None = None,
+    *,
+    known: MutableMapping[str, Hearing] | None = None,
+) -> Hearing:
     """The same, where nobody asks how far it is."""
-    windows = hear_in_windows(ear, units, waveform, read)
+    windows = hear_in_windows(ear, units, waveform, read, known=known)
     while True:
         try:
             next(windows)

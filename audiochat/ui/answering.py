@@ -25,6 +25,9 @@ from audiochat.voices.base import Voice, VoiceStyle
 POLL_S = 0.25
 """While a turn waits, for a model or in line, it is let go at this interval if it was stopped."""
 
+MEANWHILE_S = 15.0
+"""Longest recording that is heard before its turn has begun."""
+
 PREVIEW = "Hello! This is how I sound when I answer you."
 
 OnGpu = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -178,7 +181,8 @@ class Answering:
             with suppress(AudioChatError):  # the turn will say it
                 self.hear_ahead(spoken[-1].waveform)
 
-        if spoken:
+        # A long one is heard by its turn, which tells how far it is and can be stopped.
+        if spoken and spoken[-1].waveform.duration_s <= MEANWHILE_S:
             threading.Thread(target=hear, daemon=True).start()
 
     def align(self, model: str, waveform: Waveform, transcript: str | None) -> EmbeddingAlignment:

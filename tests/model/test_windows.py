@@ -9,7 +9,14 @@ import torch
 from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.model.ear import listen
-from audiochat.model.windows import hear_in_windows, joined, part_of, quietest_cuts, window_cuts
+from audiochat.model.windows import (
+    hear_in_windows,
+    hear_whole,
+    joined,
+    part_of,
+    quietest_cuts,
+    window_cuts,
+)
 from tests.model.test_audio_chat_llama import spoken
 
 FRAME = 1280
@@ -103,3 +110,24 @@ def test_hearing_can_be_stopped_and_is_kept_once_done(bot: AudioChatLlama, long:
     assert len(list(bot._hearings.follow(long, None))) > 1
     assert len(bot._hearings) == 1
     assert list(bot._hearings.follow(long, None)) == []
+
+
+def test_a_recording_that_grew_is_heard_from_its_last_windows_on(
+    bot: AudioChatLlama, long: Waveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot.close()
+    heard: list[float] = []
+
+    def counted(ear, units, clips):
+        heard.append(clips[0].duration_s)
+        return listen(ear, units, clips)
+
+    monkeypatch.setattr("audiochat.model.windows.listen", counted)
+    much = np.tile(long.samples, 4)
+    bot.hear(Waveform(much[: 60 * SAMPLE_RATE]))
+    before = len(heard)
+    grown = Waveform(much[: 65 * SAMPLE_RATE])
+    hearing = bot.hear(grown)
+    assert before >= 4
+    assert len(heard) - before <= 2
+    assert hearing.reading == hear_whole(bot.parts.ear, bot.parts.units, grown, bot.read).reading
