@@ -29,9 +29,14 @@ def hear(session: Session, path: str | None, text: str = "", task: str = ANSWER_
 
 
 def take_turn(session: Session, turn: str, task: str, *, microphones: OpenMicrophones) -> Session:
-    """Ask the turn that was said at an open microphone, by both their names."""
-    visitor, _, name = turn.partition(" ")
-    return session.ask(Message.user(task, microphones.take(visitor, name)))
+    """Ask the turn that was said at an open microphone, by both their names.
+
+    A third word of `turn` tells how many pieces of the reply had been said when it was interrupted.
+    """
+    visitor, name, said, *_ = [*turn.split(), "", "", ""]
+    message = Message.user(task, microphones.take(visitor, name))
+    session = session.settled()
+    return (session.interrupted(int(said)) if said.isdecimal() else session).ask(message)
 
 
 def edit(session: Session, edited: tuple[int, str]) -> Session:

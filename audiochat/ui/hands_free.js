@@ -35,7 +35,8 @@
     server: null, // both are given by the hidden component in the page
     ask: null,
     visitor: "",
-    asked: "", // whose turn is asked, and which
+    asked: "", // whose turn is asked, which, and how much of the reply before it was said
+    said: "",
     asking: false,
     waiting: [], // pieces that the server has not confirmed yet
     sampled: 0, // samples taken since it was opened
@@ -199,6 +200,7 @@
     }
     if (answer.began && wasReplying) {
       note("interrupted");
+      talk.said = player.begun() || "";
       player.stop();
       if (!stopButton().disabled) stopButton().click();
     }
@@ -206,7 +208,8 @@
       note("turn");
       talk.asking = true;
       show("thinking");
-      talk.asked = `${talk.visitor} ${answer.turn}`;
+      talk.asked = `${talk.visitor} ${answer.turn} ${talk.said}`;
+      talk.said = "";
       talk.ask();
     } else if (answer.state === "hearing") {
       show("hearing");

@@ -71,7 +71,8 @@ class Page:
     correcting: gr.HTML
     """Nothing of it is shown: it tells which words of an earlier recording were put right."""
     turn: gr.Textbox
-    """Whose turn ended at the open microphone, and its name, with a space between."""
+    """Whose turn ended at the open microphone, its name, and how many pieces of the reply before it
+    were said if it was interrupted."""
     panel: Panel
 
     @property

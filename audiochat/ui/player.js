@@ -132,6 +132,11 @@
       return this.spans.some(({ from, to }) => moment >= from - after && moment < to + after);
     },
 
+    // Pieces of the reply that have begun to sound; for as long as it does.
+    begun() {
+      return captions.pieces.filter(({ at }) => at <= this.context?.currentTime).length;
+    },
+
     show() {
       document.body.classList.toggle("speaking", this.sources.size > 0);
     },

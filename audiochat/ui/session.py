@@ -4,6 +4,7 @@ Knows nothing of Gradio. Every button of the page is one method here, so that wh
 and what it shows cannot drift apart: the view is drawn from this value alone.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -13,6 +14,7 @@ from audiochat.errors import ConversationError
 from audiochat.recording import Recording, Reply
 from audiochat.turn import Speech, Timings
 
+_WORD = re.compile(r"\S*\w\S*")
 STOPPED_EARLY = "Stopped before an answer came."
 
 
@@ -143,6 +145,21 @@ class Session:
         reply = Message("assistant", (self.partial.strip(),), stopped=True)
         return self.answered(self.question.add(reply), None)
 
+    def interrupted(self, n_pieces: int) -> Self:
+        """Keep of the last reply what was said of it: as many spoken pieces, and their words."""
+        messages = self.conversation.messages
+        pieces = self.notes[-1].pieces if self.notes else ()
+        if self.asked is not None or not messages or not 0 < n_pieces < len(pieces):
+            return self
+        said = pieces[:n_pieces]
+        n_words = sum(len(_words(piece.text)) for piece in said)
+        written = messages[-1].text
+        ends = [word.end() for word in _words(written)][:n_words]
+        reply = Message.assistant(written[: ends[-1]] if ends else "", stopped=True)
+        conversation = replace(self.conversation, messages=(*messages[:-1], reply))
+        note = replace(self.notes[-1], pieces=said)
+        return replace(self, conversation=conversation, notes=(*self.notes[:-1], note))
+
     # What happens to a turn while it is answered.
 
     def heard(self, event: Heard) -> Self:
@@ -220,3 +237,8 @@ class Session:
         """Stand at the end of that conversation, its notes kept."""
         replies = sum(message.role == "assistant" for message in conversation.messages)
         return type(self)(conversation, self.notes[:replies])
+
+
+def _words(text: str) -> list[re.Match[str]]:
+    """Its words: a list's star and a heading's mark are none, as a voice says neither."""
+    return list(_WORD.finditer(text))

@@ -9,7 +9,7 @@ from audiochat.audio import resample
 from audiochat.voices import load_voice
 from tests.fakes import EchoBackend
 from tests.ui.conftest import put_before
-from tests.ui.visitor import bubbles, until
+from tests.ui.visitor import ask, bubbles, until
 
 RATE = 48_000
 
@@ -117,6 +117,25 @@ def test_speaking_up_stops_the_reply_and_keeps_what_was_said(stage, visit, micro
     assert reply.stopped
     assert reply.text.startswith("Turn 1.")
     assert not page.evaluate("document.body.classList.contains('speaking')")
+
+
+def test_of_an_interrupted_reply_stays_what_was_said(stage, visit, microphone) -> None:
+    # The text is whole long before the voice is.
+    put_before(microphone, np.concatenate([spoken("What is a tone?"), quiet(4.0)]))
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.evaluate("document.querySelector('#talk details').open = true")
+    page.check("#barge-in")
+    ask(page, "One sentence is this. Another one is that. " * 8)
+    page.click("#talk-switch")
+    wait_until_happened(page, "interrupted")
+    until(lambda: len(backend.conversations) >= 2)
+    page.click("#talk-switch")
+    whole = "Turn 1. You said: " + "One sentence is this. Another one is that. " * 8
+    reply = backend.conversations[1].messages[1]
+    assert reply.stopped
+    assert whole.startswith(reply.text)
+    assert 5 < len(reply.text) < len(whole) / 2
 
 
 def test_a_lost_connection_loses_nothing_said(stage, visit, question) -> None:

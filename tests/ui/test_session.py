@@ -71,6 +71,21 @@ def test_a_recording_keeps_a_turn_that_broke_off(two_turns: Session) -> None:
         Session().recording("")
 
 
+def test_an_interrupted_reply_keeps_what_was_said_of_it() -> None:
+    reply = "# Tones\n\n* A tone is a sound.\n* It has a pitch."
+    session = Session().ask(Message.user("what is a tone")).written(reply)
+    for number, text in enumerate(("Tones", "A tone is a sound.", "It has a pitch.")):
+        session = session.voiced(Speech(tone(0.2), text, number))
+    whole = session.answered(session.question.add(Message.assistant(reply)), None)
+    cut = whole.interrupted(2)
+    assert cut.conversation.messages[-1].text == "# Tones\n\n* A tone is a sound."
+    assert cut.conversation.messages[-1].stopped
+    assert len(cut.notes[-1].pieces) == 2
+    for n_pieces in (0, 3, 99):
+        assert whole.interrupted(n_pieces) == whole
+    assert Session().interrupted(1) == Session()
+
+
 def test_stop_before_an_answer_leaves_the_question_to_be_retried() -> None:
     session = Session().ask(Message.user("hello")).settled()
     assert session.trouble == STOPPED_EARLY
