@@ -157,7 +157,10 @@ def test_noise_is_not_taken_for_words(bot: AudioChatLlama, noise: Waveform) -> N
         bot.prepare(Conversation().add(Message.user(noise)), SHORT)
 
 
-def test_hearing_is_kept_and_bounded(bot: AudioChatLlama, question: Waveform) -> None:
+def test_hearing_is_kept_and_bounded(
+    bot: AudioChatLlama, question: Waveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiochat.model.hearings.MAX_HEARINGS", 64)
     assert bot.hear(question) is bot.hear(Waveform(question.samples.copy()))
     for seed in range(70):
         noise = np.random.default_rng(seed).standard_normal(3200).astype(np.float32) * 0.05
