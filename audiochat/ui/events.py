@@ -30,7 +30,6 @@ SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
 NAMED = "() => window.audiochat.tab()"
 ARRIVED = "() => window.audiochat.arrived()"
 ASKED = "() => window.audiochat.talk.asked"
-NOTHING = "() => []"
 
 NOT_READY = "The page is not ready yet: wait a moment, or reload it."
 
@@ -75,9 +74,8 @@ class Events:
         broken = [page.visitor, page.ticket, page.controls.model]
         run.failure(self.broke, broken, [*self._view, page.state_line, page.stop], **_QUIET)
         for trigger, change, inputs in self._changes():
-            # A step of the browser's own: one of the server's would cost a journey there and back.
             halted = trigger(
-                None, js=NOTHING, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
+                lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
             )
             self._then(halted, change, inputs)
         noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
