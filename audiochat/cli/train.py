@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,7 @@ from tqdm import tqdm
 from audiochat.cli.train_connector import add_align, add_responses
 from audiochat.cli.train_ear import add_average, add_ctc
 from audiochat.cli.train_lm import add_lm
-from audiochat.cli.training_run import Steps, add_step, whole
-from audiochat.errors import DataError
+from audiochat.cli.training_run import Steps, add_step, named_number, whole
 from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
 from audiochat.speech_data.packed import pack_manifest
 from audiochat.speech_data.phones import pronounce
@@ -101,7 +99,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     from audiochat.speech_data.synthesis import plan_parts, synthesize
     from audiochat.speech_data.text_lines import read_text_lines
 
-    caps = dict(_named_number(one, "--cap", "gsm8k_train=1500") for one in options.cap)
+    caps = dict(named_number(one, "--cap", "gsm8k_train=1500") for one in options.cap)
     cap = caps.pop("", None)
     lines = read_text_lines(
         options.text,
@@ -111,7 +109,7 @@ def _synthesize(options: argparse.Namespace) -> None:
     )
     parts = []
     for pair in options.hours:
-        engine, hours = _named_number(pair, "--hours", "espeak=20")
+        engine, hours = named_number(pair, "--hours", "espeak=20")
         parts += plan_parts(lines, engine, hours, folder=options.out, seed=options.seed)
         if held_out(engine):
             logging.warning("%s is kept for tests: never train on what it says.", engine)
@@ -124,18 +122,6 @@ def _synthesize(options: argparse.Namespace) -> None:
     finally:
         bar.close()
         print(_summary(reports, len(parts)))
-
-
-def _named_number(pair: str, flag: str, example: str) -> tuple[str, float]:
-    """NAME=NUMBER as both; the number alone has the name ""."""
-    name, _, number = pair.rpartition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < math.inf:
-        raise DataError(f"{flag} takes numbers over 0, as in {example}; got {pair!r}.")
-    return name, value
 
 
 def _summary(reports: list["PartReport"], planned: int) -> str:

@@ -6,7 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiochat.cli.training_run import POSITIVE, SHARE, Steps, add_length, add_step, ended, number
+from audiochat.cli.training_run import (
+    POSITIVE,
+    SHARE,
+    Steps,
+    add_length,
+    add_step,
+    ended,
+    named_number,
+    number,
+)
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
 from audiochat.training.config import CTC_RECIPES, CtcRecipe
@@ -28,6 +37,9 @@ def add_ctc(steps: Steps) -> None:
     add_length(parser, 60)
     parser.add_argument("--batch-s", type=POSITIVE, help="seconds of speech to a step")
     parser.add_argument("--human-weight", type=POSITIVE, help="draws of a human clip to one made")
+    parser.add_argument(
+        "--set-weight", nargs="+", metavar="SET=TIMES", help="sets drawn more or less often"
+    )
     parser.add_argument("--consistency", type=number(), help="weight of two views' agreement")
     parser.add_argument("--phone-weight", type=SHARE, help="share of the phone losses")
     parser.add_argument("--augment-from", type=SHARE, help="share of the run left unchanged")
@@ -103,6 +115,9 @@ def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
     names = ("batch_s", "human_weight", "consistency", "phone_weight", "augment_from")
     given = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if options.set_weight:
+        weights = [named_number(one, "--set-weight", "interviews=2") for one in options.set_weight]
+        recipe = replace(recipe, set_weights=tuple(weights))
     if options.cool_down is None:
         return recipe
     optimizer = replace(recipe.optimizer, cool_down_share=options.cool_down)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from audiochat.errors import DataError
+
 Steps: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -69,3 +71,15 @@ def ended(share: float, weights: Path) -> bool:
     if share < 1:
         print(f"stopped at {share:.0%}; run the command again to go on, {weights} is as it was")
     return share >= 1
+
+
+def named_number(pair: str, flag: str, example: str) -> tuple[str, float]:
+    """NAME=NUMBER as both; the number alone has the name ""."""
+    name, _, number = pair.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < math.inf:
+        raise DataError(f"{flag} takes numbers over 0, as in {example}; got {pair!r}.")
+    return name, value

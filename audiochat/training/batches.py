@@ -4,7 +4,7 @@ The order is a function of the seed and the epoch, so a resumed run sees what it
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -66,6 +66,7 @@ class SpeechBatches:
         batch_s: float,
         max_clip_s: float,
         human_weight: float = 1.0,
+        set_weights: Mapping[str, float] | None = None,
         frame_samples: int = 8 * HOP,
         seed: int = 1,
         device: str = "cpu",
@@ -73,9 +74,11 @@ class SpeechBatches:
         """Choose the clips that fit; on a GPU their samples are all moved there, as 16 bits.
 
         Raises:
-            DataError: no clip fits, or one is of a voice kept for tests.
+            DataError: no clip fits, one is of a voice kept for tests, or a set that is to be
+                weighed is not there.
         """
         refuse_held_out(sources)
+        _check_names(set_weights or {}, sources)
         self._sources, self._seed, self._device = sources, seed, device
         self._audio = [source.tensors(device) for source in sources]
         self._batch_samples = int(batch_s * SAMPLE_RATE)
@@ -87,6 +90,7 @@ class SpeechBatches:
                 room = clip.samples / frame_samples * _MAX_UNITS_A_FRAME
                 if 0 < len(ids) <= room and clip.duration_s <= max_clip_s:
                     weight = human_weight if clip.human else 1.0
+                    weight *= (set_weights or {}).get(clip.set_name, 1.0)
                     self._weighted.append((weight, clip.samples, at, index))
                     self._targets[at, index] = ids
         if not self._weighted:
@@ -152,6 +156,13 @@ class SpeechBatches:
             texts=tuple(clip.spoken for clip in clips),
             wordless=torch.zeros(len(clips), dtype=torch.bool),
         )
+
+
+def _check_names(set_weights: Mapping[str, float], sources: Sequence[PackedSpeech]) -> None:
+    known = {clip.set_name for source in sources for clip in source} if set_weights else set()
+    for name in set_weights:
+        if name not in known:
+            raise DataError(f"No speech is of the set {name!r}; there are {sorted(known)}.")
 
 
 def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:

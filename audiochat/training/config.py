@@ -56,6 +56,8 @@ class CtcRecipe:
     """Longer clips are left out."""
     human_weight: float = 8.0
     """How often a human clip is drawn for each time a synthetic one is."""
+    set_weights: tuple[tuple[str, float], ...] = ()
+    """Sets of clips by name that are drawn so many times as often as they would be."""
     phone_weight: float = 0.4
     """Share of the phone losses of the middle blocks."""
     consistency: float = 0.0
@@ -133,7 +135,13 @@ CTC_RECIPES = {
     "paper": replace(
         EMBEDDED,
         encoder=EncoderConfig(
-            dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547
+            dim=512,
+            n_layers=18,
+            n_heads=8,
+            ffn_ratio=4,
+            conv_kernel=11,
+            n_units=1547,
+            phones_every=3,
         ),
         augment_from=0.1,
         batch_s=1800.0,

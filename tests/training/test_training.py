@@ -123,6 +123,20 @@ def test_human_clips_are_drawn_more_often(speech: Path) -> None:
     assert set(counts[1:]) == {1}
 
 
+def test_a_set_is_drawn_as_often_as_is_said(speech: Path) -> None:
+    (source,) = packed_folders(speech)
+    name = source[0].set_name
+    source.clips[1] = replace(source.clips[1], set_name="interviews")
+    units = Units.trained([clip.spoken for clip in source], 60)
+    weights = {"interviews": 3.0, name: 0.5}
+    batches = SpeechBatches([source], units, batch_s=6, max_clip_s=5, set_weights=weights)
+    drawn = Counter(place for epoch in range(40) for b in batches._plan(epoch) for _, place in b)
+    assert drawn.pop(1) == 3 * 40
+    assert drawn.total() == pytest.approx(0.5 * 40 * (len(source) - 1), rel=0.25)
+    with pytest.raises(DataError, match=r"'interview'; there are \['interviews', "):
+        SpeechBatches([source], units, batch_s=6, max_clip_s=5, set_weights={"interview": 2.0})
+
+
 def test_orthogonalised_singular_values_are_near_one() -> None:
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalised(torch.randn(3, 24, 60), steps=6))
