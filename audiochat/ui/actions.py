@@ -36,7 +36,8 @@ def take_turn(session: Session, turn: str, task: str, *, microphones: OpenMicrop
     visitor, name, said, *_ = [*turn.split(), "", "", ""]
     message = Message.user(task, microphones.take(visitor, name))
     session = session.settled()
-    return (session.interrupted(int(said)) if said.isdecimal() else session).ask(message)
+    counted = said.isdecimal() and len(said) < 6
+    return (session.interrupted(int(said)) if counted else session).ask(message)
 
 
 def edit(session: Session, edited: tuple[int, str]) -> Session:

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from audiochat.errors import AudioChatError
-from audiochat.ui import actions, render, saving
+from audiochat.ui import actions, render, saving, wiring
 from audiochat.ui.answering import Answering, Settings, first_stage
 from audiochat.ui.model_loading import UNEXPECTED
 from audiochat.ui.open_microphone import OpenMicrophones
@@ -22,14 +22,10 @@ from audiochat.ui.session import Session
 from audiochat.ui.settings_panel import settings_of
 from audiochat.ui.state_line import state_line
 from audiochat.ui.visitors import Visitors
+from audiochat.ui.wiring import IN_BROWSER, LIGHT, QUIET
 
 REDRAW_S = 0.08
 """Written text is shown at this interval: drawing costs the model time."""
-
-SENDING = "(...values) => { window.audiochat.sending(values); return values; }"
-NAMED = "() => window.audiochat.tab()"
-ARRIVED = "() => window.audiochat.arrived()"
-ASKED = "() => window.audiochat.talk.asked"
 
 NOT_READY = "The page is not ready yet: wait a moment, or reload it."
 
@@ -59,9 +55,9 @@ class Events:
     def connect(self, demo: gr.Blocks) -> None:
         """Register every event with Gradio."""
         page = self.page
-        named = demo.load(None, None, page.visitor, js=NAMED, **_QUIET)
+        named = demo.load(outputs=page.visitor, js=wiring.NAMED, **IN_BROWSER)
         back = [page.visitor, page.ticket], [*self._view, page.ticket]
-        named.then(self.come_back, *back, **_QUIET)
+        named.then(self.come_back, *back, **QUIET)
         controls = page.controls.all()
         run = page.ticket.change(
             self.run,
@@ -69,24 +65,38 @@ class Events:
             [*self._view, page.speech, page.state_line, page.stop],
             concurrency_limit=None,  # they stand in a line of our own, which says how long it is
             trigger_mode="multiple",
-            **_QUIET,
+            **QUIET,
         )
         broken = [page.visitor, page.ticket, page.controls.model]
-        run.failure(self.broke, broken, [*self._view, page.state_line, page.stop], **_QUIET)
+        run.failure(self.broke, broken, [*self._view, page.state_line, page.stop], **QUIET)
         for trigger, change, inputs in self._changes():
-            halted = trigger(
-                lambda: None, cancels=[run], queue=False, trigger_mode="multiple", **_QUIET
-            )
+            halted = trigger(js=wiring.NOTHING, cancels=[run], **IN_BROWSER)
             self._then(halted, change, inputs)
-        noted = page.chat.edit(_note_edit, None, page.edited, cancels=[run], queue=False, **_QUIET)
+        noting = {"cancels": [run], "queue": False, **QUIET}
+        noted = page.chat.edit(_note_edit, None, page.edited, **noting)
         self._then(noted, actions.edit, [page.edited])
-        noted = page.correcting.click(
-            _note_correction, None, page.edited, cancels=[run], queue=False, **_QUIET
-        )
+        noted = page.correcting.click(_note_correction, None, page.edited, **noting)
         self._then(noted, actions.correct_earlier, [page.edited])
-        ended = page.talk.click(None, None, page.turn, js=ASKED, cancels=[run], **_QUIET)
+        ended = page.talk.click(outputs=page.turn, js=wiring.ASKED, cancels=[run], **IN_BROWSER)
         take_turn = partial(actions.take_turn, microphones=self.microphones)
         self._then(ended, take_turn, [page.turn, page.task])
+        whose, standing = [page.visitor, page.controls.model], [page.state_line, page.stop]
+        drawn = page.redraw.click(
+            self.redraw,
+            whose,
+            [*self._view, *standing],
+            js=wiring.BEGUN,
+            trigger_mode="multiple",
+            **LIGHT,
+        )
+        drawn.then(js=wiring.ENDED, **IN_BROWSER)
+
+    def redraw(self, visitor: str, model: str) -> Update:
+        """Show the conversation as it is: answers to hurried acts may overtake one another."""
+        update = self._settled(visitor, model)
+        if self.visitors.session(visitor).waiting:
+            del update[self.page.state_line]  # the run tells it
+        return update
 
     def come_back(self, visitor: str, ticket: int) -> Update:
         """Show the conversation of a page loaded anew, and answer what it still waited for."""
@@ -272,17 +282,13 @@ class Events:
             act,
             [page.visitor, page.controls.model, *inputs],
             outputs,
-            js=SENDING if page.box in inputs else None,
-            concurrency_limit=4,
-            concurrency_id="light",
-            **_QUIET,
+            js=wiring.SENDING if page.box in inputs else wiring.BEGUN,
+            **LIGHT,
         )
+        acted.then(js=wiring.ENDED, **IN_BROWSER)
         if page.box in inputs:
             # In the browser, and not by `act`: what is typed meanwhile must not be wiped.
-            acted.success(None, js=ARRIVED, queue=False, trigger_mode="multiple", **_QUIET)
-
-
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+            acted.success(js=wiring.ARRIVED, **IN_BROWSER)
 
 
 def _note_correction(data: gr.EventData) -> tuple[int, str]:

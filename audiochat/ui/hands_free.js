@@ -208,7 +208,8 @@
       note("turn");
       talk.asking = true;
       show("thinking");
-      talk.asked = `${talk.visitor} ${answer.turn} ${talk.said}`;
+      // Of a reply that has begun since then nothing was cut off.
+      talk.asked = `${talk.visitor} ${answer.turn} ${player.reply ? "" : talk.said}`;
       talk.said = "";
       talk.ask();
     } else if (answer.state === "hearing") {
@@ -227,6 +228,7 @@
   }
 
   document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#clear, #undo, #retry")) talk.said = ""; // it is another last reply
     if (!event.target.closest?.("#talk-switch")) return;
     if (talk.state === "off") return begin();
     player.stop();

@@ -14,6 +14,7 @@ from audiochat.ui.answering import Answering
 from audiochat.ui.page import Page
 from audiochat.ui.session import Session
 from audiochat.ui.visitors import Visitors
+from audiochat.ui.wiring import QUIET
 
 ALIGN_UP_TO_S = 120.0
 """Longer recordings get no picture: it would be finer than a screen."""
@@ -55,8 +56,7 @@ def add_insight(page: Page, answering: Answering, visitors: Visitors) -> None:
         concurrency_limit=4,
         concurrency_id="pictures",
         trigger_mode="multiple",
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
 
 

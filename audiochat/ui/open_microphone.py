@@ -166,7 +166,8 @@ class OpenMicrophones:
         """
         known = self._visitors.get(visitor, _Visitor())
         with known.lock:
-            turn = known.turns.pop(int(name), None) if name.isdecimal() else None
+            # By its letters: nobody's number is read that may be thousands of digits long.
+            turn = next((known.turns.pop(n) for n in list(known.turns) if str(n) == name), None)
         if turn is None:
             raise AudioError("What you said was lost on the way. Please say it again.")
         return turn

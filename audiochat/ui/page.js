@@ -78,10 +78,28 @@
     true,
   );
 
+  // What the visitor does is answered by a drawing of the conversation. Where two such acts overlap,
+  // as a Stop and a Clear in one breath do, the drawing of the first may come last: once both have
+  // ended the page asks how things stand.
+  let underWay = 0;
+  let overlapped = false;
+  let sent = [];
+  window.audiochat.acts = {
+    begin(values) {
+      if (values) sent = values;
+      overlapped ||= underWay > 0;
+      underWay += 1;
+    },
+    end() {
+      underWay -= 1;
+      if (underWay || !overlapped) return;
+      overlapped = false;
+      document.querySelector("#redraw")?.click();
+    },
+  };
+
   // Once what was typed has arrived, the box is for the next, unless that was begun already. Where
   // it did not arrive (the connection is lost) it stays, to be sent again.
-  let sent = [];
-  window.audiochat.sending = (values) => (sent = values);
   window.audiochat.arrived = () => {
     const box = document.querySelector("#box textarea");
     if (!box || !sent.includes(box.value)) return;

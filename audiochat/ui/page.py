@@ -70,6 +70,8 @@ class Page:
     """Nothing of it is shown: it carries the open microphone's sound, and asks for its turns."""
     correcting: gr.HTML
     """Nothing of it is shown: it tells which words of an earlier recording were put right."""
+    redraw: gr.Button
+    """Pressed by the page itself, when it may show what is old."""
     turn: gr.Textbox
     """Whose turn ended at the open microphone, its name, and how many pieces of the reply before it
     were said if it was interrupted."""
@@ -115,6 +117,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
             visible="hidden",
             elem_id="correcting",
         ),
+        redraw=gr.Button("", visible="hidden", elem_id="redraw"),
         turn=gr.Textbox("", visible="hidden", elem_id="turn"),
         **placed,
     )

@@ -149,7 +149,10 @@ class Session:
         """Keep of the last reply what was said of it: as many spoken pieces, and their words."""
         messages = self.conversation.messages
         pieces = self.notes[-1].pieces if self.notes else ()
-        if self.asked is not None or not messages or not 0 < n_pieces < len(pieces):
+        if self.asked is not None or not messages or not pieces or n_pieces <= 0:
+            return self
+        # Of one that was stopped while it was written, more may be there than was ever voiced.
+        if n_pieces >= len(pieces) and not messages[-1].stopped:
             return self
         said = pieces[:n_pieces]
         n_words = sum(len(_words(piece.text)) for piece in said)

@@ -12,6 +12,7 @@ from audiochat.prompts import DEFAULT_SYSTEM_PROMPT, PRESETS
 from audiochat.sampling import MAX_SEED, Sampling
 from audiochat.ui import render, texts, words
 from audiochat.ui.answering import Answering, Settings
+from audiochat.ui.wiring import QUIET
 from audiochat.voices.base import FACTOR_RANGE, VoiceStyle
 
 VOICE_OFF = "off"
@@ -152,12 +153,11 @@ def _drawing() -> dict[str, Any]:
 
 def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
     """Let presets write the system prompt, and let the settings come back with the visitor."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     prompt = panel.controls.system_prompt
     panel.preset.input(
-        lambda name: PRESETS.get(name, gr.skip()), panel.preset, prompt, queue=False, **quiet
+        lambda name: PRESETS.get(name, gr.skip()), panel.preset, prompt, queue=False, **QUIET
     )
-    prompt.change(preset_of, prompt, panel.preset, queue=False, **quiet)
+    prompt.change(preset_of, prompt, panel.preset, queue=False, **QUIET)
     stored = _stored(None, STORAGE_KEY)
     kept = panel.controls.kept()
     gr.on(
@@ -167,12 +167,12 @@ def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
         stored,
         queue=False,
         trigger_mode="always_last",
-        **quiet,
+        **QUIET,
     )
-    demo.load(restored(kept), stored, kept, queue=False, **quiet)
+    demo.load(restored(kept), stored, kept, queue=False, **QUIET)
     voice = panel.controls.voice
-    voice.input(lambda name: name, voice, panel.voice_kept, queue=False, **quiet)
-    demo.load(voice_off_again, panel.voice_kept, voice, queue=False, **quiet)
+    voice.input(lambda name: name, voice, panel.voice_kept, queue=False, **QUIET)
+    demo.load(voice_off_again, panel.voice_kept, voice, queue=False, **QUIET)
 
 
 def _stored(value: Any, key: str) -> gr.BrowserState:
@@ -206,8 +206,7 @@ def connect_preview(panel: Panel, player: gr.HTML, answering: Answering) -> None
         panel.controls.all(),
         player,
         concurrency_id="preview",
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
 
 

@@ -13,6 +13,7 @@ from audiochat.ui.answering import Answering
 from audiochat.ui.model_loading import Loading
 from audiochat.ui.page import Page
 from audiochat.ui.settings_panel import VOICE_OFF, voice_again
+from audiochat.ui.wiring import QUIET
 from audiochat.voices.espeak import voice_label
 
 TICK_S = 0.3
@@ -27,12 +28,11 @@ def state_line(
 
 def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
     """Show the state on each visit, when another model is chosen, and when loading is retried."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     settings: dict[str, Any] = {
         "inputs": page.controls.model,
         "outputs": [page.state_line, page.load_again, page.controls.voice],
         "concurrency_limit": None,
-        **quiet,
+        **QUIET,
     }
     shown = partial(watch, answering, page)
     page.load_again.click(partial(shown, again=True), **settings)
@@ -42,7 +42,7 @@ def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> Non
         voice = answering.voice.value
         return voice_again(voice.voices() if voice else [], kept)
 
-    known.then(again, page.panel.voice_kept, page.controls.voice, queue=False, **quiet)
+    known.then(again, page.panel.voice_kept, page.controls.voice, queue=False, **QUIET)
 
 
 def watch(

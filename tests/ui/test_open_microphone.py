@@ -67,6 +67,8 @@ def test_a_turn_is_given_once() -> None:
         microphones.take("a", "1")
     with pytest.raises(AudioError, match="say it again"):
         microphones.take("nobody", "1")
+    with pytest.raises(AudioError, match="say it again"):
+        microphones.take("a", "9" * 5_000)
 
 
 def test_sound_whose_answer_was_lost_is_followed_once_and_answered_again() -> None:

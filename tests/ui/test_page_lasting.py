@@ -68,6 +68,26 @@ def test_the_newest_of_hurried_questions_is_answered(stage, visit) -> None:
     assert answer.endswith("You said: last.")
 
 
+def test_stop_and_clear_in_one_breath_leave_an_empty_page(stage, visit) -> None:
+    backend = EchoBackend(delay_s=0.2)
+    page = visit(
+        stage.set(backend).address, error="signal is aborted"
+    )  # Gradio's own, of its stream
+    for _ in range(3):
+        page.fill("#box textarea", "one two three four five six seven eight nine ten")
+        page.press("#box textarea", "Enter")
+        page.wait_for_function("document.querySelector('#chat').innerText.includes('Turn 1.')")
+        page.evaluate(
+            "document.querySelector('#stop').click(); document.querySelector('#clear').click()"
+        )
+        page.wait_for_selector("#welcome", state="attached")
+    page.wait_for_timeout(1_000)
+    assert bubbles(page) == []
+    assert page.locator("#stop").is_disabled()
+    ask(page, "new")
+    assert bubbles(page) == ["new", "Turn 1. You said: new."]
+
+
 def test_the_conversation_is_still_there_when_the_page_is_loaded_anew(stage, visit) -> None:
     backend = EchoBackend()
     page = visit(stage.set(backend).address)

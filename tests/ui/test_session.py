@@ -83,6 +83,10 @@ def test_an_interrupted_reply_keeps_what_was_said_of_it() -> None:
     assert len(cut.notes[-1].pieces) == 2
     for n_pieces in (0, 3, 99):
         assert whole.interrupted(n_pieces) == whole
+    # Stopped while it was written, with more written than voiced.
+    broken = session.written(" It has a colour too").settled()
+    assert broken.interrupted(3).conversation.messages[-1].text == reply
+    assert broken.interrupted(0) == broken
     assert Session().interrupted(1) == Session()
 
 
