@@ -58,12 +58,12 @@ class Events:
         named = demo.load(outputs=page.visitor, js=wiring.NAMED, **IN_BROWSER)
         back = [page.visitor, page.ticket], [*self._view, page.ticket]
         named.then(self.come_back, *back, **QUIET)
-        controls = page.controls.all()
         run = page.ticket.change(
             self.run,
-            [page.visitor, page.rival, *controls],
+            [page.visitor, page.rival, *page.controls.all()],
             [*self._view, page.speech, page.state_line, page.stop],
             concurrency_limit=None,  # they stand in a line of our own, which says how long it is
+            js=wiring.BY_NAME,
             trigger_mode="multiple",
             **QUIET,
         )

@@ -85,10 +85,11 @@
   let overlapped = false;
   let sent = [];
   window.audiochat.acts = {
-    begin(values) {
-      if (values) sent = values;
+    begin(values, typed = false) {
+      if (typed) sent = values;
       overlapped ||= underWay > 0;
       underWay += 1;
+      return window.audiochat.named(values);
     },
     end() {
       underWay -= 1;
@@ -145,7 +146,7 @@
       navigator.locks.request(`${TAB} ${name}`, { ifAvailable: true }, hold);
     });
 
-  window.audiochat.tab = async () => {
+  const nameTab = async () => {
     try {
       const known = sessionStorage.getItem(TAB);
       for (let tries = known ? PATIENCE : 0; tries; tries--) {
@@ -164,6 +165,14 @@
       // as above
     }
     return name;
+  };
+
+  let name = null;
+  window.audiochat.tab = () => (name ??= nameTab());
+  // What is sent begins with the name, also before Gradio has put it where it belongs.
+  window.audiochat.named = async (values) => {
+    values[0] ||= await window.audiochat.tab();
+    return values;
   };
 
   // Gradio's small players are all called "Audio": name each by what is said in it.

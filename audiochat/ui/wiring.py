@@ -13,9 +13,10 @@ IN_BROWSER: dict[str, Any] = {"fn": None, "queue": False, "trigger_mode": "multi
 
 # The scripts, each from `page.js` or `hands_free.js`.
 NOTHING = "() => []"
-BEGUN = "(...values) => { window.audiochat.acts.begin(); return values; }"
-SENDING = "(...values) => { window.audiochat.acts.begin(values); return values; }"
+BEGUN = "(...values) => window.audiochat.acts.begin(values)"
+SENDING = "(...values) => window.audiochat.acts.begin(values, true)"
 ENDED = "() => window.audiochat.acts.end()"
 ARRIVED = "() => window.audiochat.arrived()"
 ASKED = "() => window.audiochat.talk.asked"
 NAMED = "() => window.audiochat.tab()"
+BY_NAME = "(...values) => window.audiochat.named(values)"
