@@ -1,5 +1,7 @@
 """A hearing to audio embeddings of the LLM, by either connector, and these beside the words."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,14 +34,17 @@ UNHEARD = "(unintelligible)"
 def audio_embeds(kind: str, parts: TrainedParts, lm: LanguageModel, hearing: Hearing) -> Tensor:
     """The audio embeddings (L, H) of one hearing, by the connector of that kind."""
     connector = parts.connectors[kind]
+    device = next(connector.parameters()).device
+    frames = hearing.frames.to(device)
     if isinstance(connector, EndToEndConnector):
-        n_frames = torch.tensor([len(hearing.frames)])
-        embeds, n_out = connector(hearing.frames[None], hearing.log_probs[None], n_frames)
+        n_frames = torch.tensor([len(frames)], device=device)
+        embeds, n_out = connector(frames[None], hearing.log_probs[None].to(device), n_frames)
         return embeds[0, : int(n_out)]
     assert isinstance(connector, HybridConnector)
-    ids, spans = token_spans(hearing, parts.units, lm)
-    tokens = torch.from_numpy(np.array(lm.embed(ids)))
-    result: Tensor = connector(tokens, frames_beneath(hearing.frames, spans))
+    heard = heard_tokens(hearing, parts.units, lm)
+    tokens = torch.from_numpy(np.array(lm.embed(heard.ids))).to(device)
+    doubts = torch.tensor(heard.doubts, device=device)
+    result: Tensor = connector(tokens, frames_beneath(frames, heard.spans), doubts)
     return result
 
 
@@ -97,7 +102,7 @@ def embed_spans(
     """First and last frame beneath each of the audio embeddings that connector makes."""
     connector = parts.connectors[kind]
     if isinstance(connector, HybridConnector):
-        return token_spans(hearing, parts.units, lm)[1]
+        return heard_tokens(hearing, parts.units, lm).spans
     assert isinstance(connector, EndToEndConnector)
     stack = connector.config.stack
     kept = is_spoken(hearing.log_probs, connector.config.max_blank).nonzero().flatten().tolist()
@@ -106,23 +111,34 @@ def embed_spans(
     return [(group[0], group[-1]) for group in groups]
 
 
-def token_spans(
-    hearing: Hearing, units: Units, lm: LanguageModel
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """The LLM's tokens of the words heard, and the first and last frame beneath each."""
-    found = list(zip(hearing.reading.units, hearing.reading.frames, strict=True))
-    text = "".join(units.piece(unit) for unit, _ in found)
-    lead = len(text) - len(text.lstrip())
-    frame_of_character: list[int] = []
-    for unit, frame in found:
-        frame_of_character += [frame] * len(units.piece(unit))
-    frame_of_character = frame_of_character[lead:]
+@dataclass(frozen=True)
+class HeardTokens:
+    """The LLM's tokens of the words heard."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+    """The first and last frame beneath each token."""
+    doubts: list[float]
+    """How unsure the ear is of the word that each belongs to, from 0 to 1."""
+
+
+def heard_tokens(hearing: Hearing, units: Units, lm: LanguageModel) -> HeardTokens:
+    """The LLM's tokens of a hearing; without words they are those of `UNHEARD`, wholly doubted."""
+    characters: list[tuple[int, float]] = []  # of each its frame and its word's doubt
+    text, word = "", -1
+    for unit, frame in zip(hearing.reading.units, hearing.reading.frames, strict=True):
+        word += word < 0 or units.starts_word(unit)
+        piece = units.piece(unit)
+        text += piece
+        characters += [(frame, 1 - hearing.reading.words[word].confidence)] * len(piece)
+    characters = characters[len(text) - len(text.lstrip()) :]
     encoding = lm.tokenizer.encode(text.strip() or UNHEARD, add_special_tokens=False)
-    spans = []
-    for start, stop in encoding.offsets:
-        beneath = frame_of_character[start:stop] or [0]
-        spans.append((min(beneath), max(beneath)))
-    return list(encoding.ids), spans
+    beneath = [characters[start:stop] or [(0, 1.0)] for start, stop in encoding.offsets]
+    return HeardTokens(
+        list(encoding.ids),
+        [(min(places)[0], max(places)[0]) for places in beneath],
+        [max(doubt for _, doubt in places) for places in beneath],
+    )
 
 
 def unit_text_embeds(units: Units, lm: LanguageModel) -> Tensor:

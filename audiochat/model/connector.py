@@ -1,8 +1,8 @@
 """The connectors: encoder frames to audio embeddings in the space of the frozen LLM.
 
 End to end (A): the frames that the CTC head does not call blank become embeddings; no decision
-about words is taken. Hybrid (B): the LLM's embeddings of the words read greedily, plus a residual
-from the frames beneath each token, which starts at zero: untrained, it is the cascade.
+about words is taken. Hybrid (B): the LLM's embeddings of the words heard, plus a residual from the
+frames beneath each token, as large as the word is doubtful: untrained, it is the cascade.
 """
 
 import torch
@@ -108,10 +108,14 @@ class HybridConnector(nn.Module):
             zero_linear(config.hidden_dim, config.llm_dim),
         )
 
-    def forward(self, token_embeds: Tensor, frames: Tensor) -> Tensor:
-        """token_embeds: (…, L, H), frames beneath each token: (…, L, D) → (…, L, H)."""
+    def forward(self, token_embeds: Tensor, frames: Tensor, doubts: Tensor) -> Tensor:
+        """Tokens of what was heard to audio embeddings; what was heard for sure stays text.
+
+        token_embeds: (…, L, H), frames beneath each token: (…, L, D), doubts, from 0 (sure) to 1:
+        (…, L) → (…, L, H).
+        """
         scaled = token_embeds / self.config.embedding_rms
-        residual = self.residual(torch.cat([frames, scaled], -1))
+        residual = doubts[..., None] * self.residual(torch.cat([frames, scaled], -1))
         return token_embeds + self.config.embedding_rms * residual
 
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiochat.errors import DataError
-from audiochat.model.audio_embeds import audio_embeds, token_spans, unit_text_embeds
+from audiochat.model.audio_embeds import audio_embeds, unit_text_embeds
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.config import ConnectorConfig, ConnectorKind
-from audiochat.model.connector import EndToEndConnector, build_connector, frames_beneath
+from audiochat.model.connector import EndToEndConnector, build_connector
 from audiochat.model.ear import Hearing, as_batch
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.torch_engine import TorchLanguageModel
@@ -168,16 +168,7 @@ class AlignStage:
 
     def _audio_embeds(self, hearing: Hearing) -> Tensor:
         """The connector's embeddings of a hearing (L, H), where the connector is."""
-        connector = self.parts.connectors[self.recipe.connector]
-        device = next(connector.parameters()).device
-        frames = hearing.frames.to(device)
-        if isinstance(connector, EndToEndConnector):
-            hearing = replace(hearing, frames=frames, log_probs=hearing.log_probs.to(device))
-            return audio_embeds(self.recipe.connector, self.parts, self.lm, hearing)
-        ids, spans = token_spans(hearing, self.parts.units, self.lm)
-        tokens = self.llm.embed(ids).to(device, torch.float32)
-        embeds: Tensor = connector(tokens, frames_beneath(frames, spans))
-        return embeds
+        return audio_embeds(self.recipe.connector, self.parts, self.lm, hearing)
 
     def _row_of(self, prompt: tuple[int, ...], example: Example) -> Row:
         """A prompt of tokens alone."""

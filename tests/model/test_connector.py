@@ -85,7 +85,19 @@ def test_a_clip_of_blanks_still_gives_one_embedding() -> None:
 def test_the_untrained_hybrid_is_the_cascade() -> None:
     config = ConnectorConfig("hybrid", DIM, LLM_DIM, hidden_dim=20, embedding_rms=RMS)
     tokens = torch.randn(5, LLM_DIM)
-    assert torch.equal(HybridConnector(config)(tokens, torch.randn(5, DIM)), tokens)
+    assert torch.equal(HybridConnector(config)(tokens, torch.randn(5, DIM), torch.ones(5)), tokens)
+
+
+def test_what_is_heard_for_sure_stays_text() -> None:
+    config = ConnectorConfig("hybrid", DIM, LLM_DIM, hidden_dim=20, embedding_rms=RMS)
+    connector = HybridConnector(config)
+    torch.nn.init.normal_(connector.residual[-1].weight)
+    tokens, frames = torch.randn(3, LLM_DIM), torch.randn(3, DIM)
+    moved = connector(tokens, frames, torch.tensor([0.0, 0.5, 1.0])) - tokens
+    whole = connector(tokens, frames, torch.ones(3)) - tokens
+    assert torch.equal(moved[0], torch.zeros(LLM_DIM))
+    torch.testing.assert_close(moved[1], 0.5 * whole[1])
+    assert float(whole[0].abs().max()) > 0
 
 
 def test_frames_beneath_a_span_are_averaged() -> None:

@@ -1,6 +1,7 @@
 """Audio embeddings beside the words: the path, the number, and the real model on a real clip."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ import pytest
 
 from audiochat.audio import SAMPLE_RATE, Waveform, decode
 from audiochat.errors import ModelError
-from audiochat.model.alignment import timed_words
-from audiochat.model.audio_embeds import audio_embeds, embed_spans, embedding_alignment
+from audiochat.model.alignment import Reading, timed_words
+from audiochat.model.audio_embeds import (
+    audio_embeds,
+    embed_spans,
+    embedding_alignment,
+    heard_tokens,
+)
 from audiochat.model.embedding_alignment import (
     alignment_score,
     best_path,
@@ -99,6 +105,21 @@ def test_the_real_model_lies_nearer_to_what_was_said(bot, clips, arm: str) -> No
         assert embed_spans(arm, bot.parts, bot.lm, hearing) == sorted(
             embed_spans(arm, bot.parts, bot.lm, hearing)
         )
+
+
+def test_a_token_is_as_doubtful_as_the_word_it_belongs_to(bot, clips) -> None:
+    for waveform, _ in clips:
+        hearing = bot.hear(waveform)
+        heard = heard_tokens(hearing, bot.parts.units, bot.lm)
+        confidences = {round(1 - word.confidence, 5) for word in hearing.reading.words}
+        assert {round(doubt, 5) for doubt in heard.doubts} == confidences
+        assert len(heard.doubts) == len(heard.spans) == len(heard.ids)
+        # The tokens of one word are of one mind.
+        first = hearing.reading.words[0]
+        begin = len(bot.lm.tokenizer.encode(first.text.strip(), add_special_tokens=False).ids)
+        assert heard.doubts[:begin] == pytest.approx([1 - first.confidence] * begin)
+    unheard = replace(hearing, reading=Reading("", (), 0.0, ()))
+    assert set(heard_tokens(unheard, bot.parts.units, bot.lm).doubts) == {1.0}
 
 
 def test_what_cannot_be_aligned_is_said(bot, clips) -> None:
