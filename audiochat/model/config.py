@@ -22,7 +22,7 @@ class EncoderConfig:
     """Widths of the front end's two local layers."""
     dim: int = 192
     """Width (D)."""
-    n_layers: int = 11
+    n_layers: int = 8
     """Conformer blocks."""
     n_heads: int = 4
     """Attention heads."""
@@ -36,7 +36,7 @@ class EncoderConfig:
     """Phone units of the middle CTC head, its blank (0) among them."""
     phones_a_frame: int = 4
     """Phone guesses to an encoder frame, one in 20 ms: people say up to 18 a second."""
-    phones_every: int = 4
+    phones_every: int = 3
     """After every so many blocks phones are guessed and added back to the frames (0: never)."""
     dropout: float = 0.0
     """Dropout while training; drawing it costs a CPU step a fifth of its time."""

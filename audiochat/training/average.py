@@ -1,7 +1,7 @@
 """One ear from several of the same training, by averaging their weights.
 
 The ends of successive runs lie in one basin, and their mean hears better than either (Izmailov et
-al. 2018; Wortsman et al. 2022). A shallower ear that another began from is deepened first.
+al. 2018; Wortsman et al. 2022).
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,22 @@ import torch
 
 from audiochat.errors import DataError
 from audiochat.model.checkpoint import TrainedParts
-from audiochat.training.growth import deepened
 
 
 def average_ears(parts: Sequence[TrainedParts]) -> TrainedParts:
     """The mean of the ears; the connectors are the last one's, and want training on it.
 
     Raises:
-        DataError: there is nothing to average, or the ears differ in more than depth.
+        DataError: there is nothing to average, or the ears are not of one size and one set of
+            units.
     """
     if len(parts) < 2:
         raise DataError("Give at least two weights folders to average.")
     last = parts[-1]
-    if any(_pieces(one) != _pieces(last) for one in parts):
-        raise DataError("Only ears with the same units can be averaged.")
-    states = [deepened(one.ear, last.config.encoder).state_dict() for one in parts]
+    for one in parts:
+        if one.config.encoder != last.config.encoder or _pieces(one) != _pieces(last):
+            raise DataError("Only ears of one size and with the same units can be averaged.")
+    states = [one.ear.state_dict() for one in parts]
     mean = {
         name: torch.stack([state[name] for state in states]).mean(0)
         if value.is_floating_point()

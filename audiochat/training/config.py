@@ -135,13 +135,7 @@ CTC_RECIPES = {
     "paper": replace(
         EMBEDDED,
         encoder=EncoderConfig(
-            dim=512,
-            n_layers=18,
-            n_heads=8,
-            ffn_ratio=4,
-            conv_kernel=11,
-            n_units=1547,
-            phones_every=3,
+            dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547
         ),
         augment_from=0.1,
         batch_s=1800.0,

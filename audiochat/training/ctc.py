@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from audiochat.audio import SAMPLE_RATE
+from audiochat.errors import DataError
 from audiochat.model.alignment import read_greedily
 from audiochat.model.conformer import Context
 from audiochat.model.ear import Ear
@@ -17,7 +18,6 @@ from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
 from audiochat.speech_data.phones import N_PHONE_UNITS
 from audiochat.training.batches import SpeechBatch, SpeechBatches
 from audiochat.training.config import CtcRecipe
-from audiochat.training.growth import deepened
 from audiochat.training.losses import consistency_loss, hearing_losses
 from audiochat.training.optimizer import build_optimizers
 from audiochat.training.word_errors import word_error_rate
@@ -43,7 +43,7 @@ class CtcStage:
         """Gather data and weights: fresh ones, fixed by the seed, or those of `start_from`.
 
         Raises:
-            DataError: the weights to start from differ from the recipe in more than depth.
+            DataError: the weights to start from have other sizes than the recipe's.
         """
         torch.manual_seed(recipe.seed)
         self.recipe, self.units, self.device, self.dev = recipe, units, device, dev
@@ -81,10 +81,13 @@ class CtcStage:
         if given is None:
             first = self.batches.batch(0)
             self.modules.features.fit(first.samples.cpu(), first.n_samples)
+        elif given.encoder.config != self.recipe.encoder:
+            raise DataError(
+                f"The weights to start from have {given.encoder.config}, the recipe has "
+                f"{self.recipe.encoder}. Choose the recipe they were made by."
+            )
         else:
-            same = given.encoder.config == self.recipe.encoder
-            begun = given if same else deepened(given, self.recipe.encoder)
-            self.modules.load_state_dict(begun.state_dict())
+            self.modules.load_state_dict(given.state_dict())
 
     def _features(self, batch: SpeechBatch, *, augmenting: bool) -> tuple[Tensor, Tensor]:
         samples, n_samples = batch.samples.to(self.device), batch.n_samples.to(self.device)
