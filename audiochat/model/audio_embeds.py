@@ -1,5 +1,6 @@
 """A hearing to audio embeddings of the LLM, by either connector, and these beside the words."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,13 +125,16 @@ class HeardTokens:
 
 def heard_tokens(hearing: Hearing, units: Units, lm: LanguageModel) -> HeardTokens:
     """The LLM's tokens of a hearing; without words they are those of `UNHEARD`, wholly doubted."""
+    words = hearing.reading.words
+    begins = [word.first_frame for word in words]
+    text = ""
     characters: list[tuple[int, float]] = []  # of each its frame and its word's doubt
-    text, word = "", -1
     for unit, frame in zip(hearing.reading.units, hearing.reading.frames, strict=True):
-        word += word < 0 or units.starts_word(unit)
         piece = units.piece(unit)
         text += piece
-        characters += [(frame, 1 - hearing.reading.words[word].confidence)] * len(piece)
+        # A part of a hearing may hold units of a word that lies half outside of it.
+        word = words[max(0, bisect_right(begins, frame) - 1)] if words else None
+        characters += [(frame, 1 - word.confidence if word else 1.0)] * len(piece)
     characters = characters[len(text) - len(text.lstrip()) :]
     encoding = lm.tokenizer.encode(text.strip() or UNHEARD, add_special_tokens=False)
     beneath = [characters[start:stop] or [(0, 1.0)] for start, stop in encoding.offsets]

@@ -23,6 +23,7 @@ from audiochat.model.embedding_alignment import (
     shuffled_orders,
 )
 from audiochat.model.streaming import frame_samples
+from audiochat.model.windows import part_of
 
 RNG = np.random.default_rng(1)
 
@@ -118,6 +119,10 @@ def test_a_token_is_as_doubtful_as_the_word_it_belongs_to(bot, clips) -> None:
         first = hearing.reading.words[0]
         begin = len(bot.lm.tokenizer.encode(first.text.strip(), add_special_tokens=False).ids)
         assert heard.doubts[:begin] == pytest.approx([1 - first.confidence] * begin)
+        # Cut anywhere, through words too, what is left has its tokens.
+        for cut in range(1, len(hearing.frames)):
+            part = heard_tokens(part_of(hearing, 0, cut, bot.parts.units), bot.parts.units, bot.lm)
+            assert all(0 <= doubt <= 1 for doubt in part.doubts)
     unheard = replace(hearing, reading=Reading("", (), 0.0, ()))
     assert set(heard_tokens(unheard, bot.parts.units, bot.lm).doubts) == {1.0}
 
