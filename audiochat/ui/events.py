@@ -4,7 +4,7 @@ All buttons that want an answer lead to one run of the model, which a new event 
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -124,13 +124,14 @@ class Events:
                     yield {self.page.stop: gr.skip()}
                     return
                 ticket, session = turn
-                keep, shown = partial(self.visitors.put, visitor, ticket), None
+                keep = partial(self.visitors.put, visitor, ticket)
                 try:
                     settings = replace(settings_of(*controls), rival=rival or "")
-                    shown = yield from self._run(session, settings, keep)
+                    yield from self._run(session, settings, keep)
                 except AudioChatError as error:
                     keep(session.failed(str(error)))
-                yield self._settled(visitor, controls[0], shown)
+                # Whole, though drawn before: left out, the button to swap did not appear.
+                yield self._settled(visitor, controls[0])
             accounted_for = True
         except GeneratorExit:  # stopped
             accounted_for = True
@@ -157,8 +158,8 @@ class Events:
 
     def _run(
         self, session: Session, settings: Settings, keep: Callable[[Session], bool]
-    ) -> Generator[Update, None, Session | None]:
-        """Answer until the turn has its reply; gives what is shown, None where it came too late."""
+    ) -> Iterator[Update]:
+        """Answer until the turn has its reply, or until `keep` says that it came too late."""
         page = self.page
         sound = [f"{time.time_ns()}"]
         # Every drawing is waited for: the first one says already what comes first.
@@ -172,7 +173,7 @@ class Events:
         drawn_at = time.monotonic()
         for step in self.answering.steps(session, settings):
             if not keep(step.session):
-                return None
+                return
             if step.notice:
                 gr.Warning(step.notice)
             news = step.stage != stage or step.speech is not None or not step.session.working
@@ -191,7 +192,6 @@ class Events:
                 update |= self._redrawn(step.session)
             asking = step.session.waiting
             yield update
-        return shown
 
     # How it is wired.
 
@@ -201,11 +201,11 @@ class Events:
         compared = [page.compared, page.swap]
         return [page.chat, page.correction, page.words, *compared]
 
-    def _settled(self, visitor: str, model: str, shown: Session | None = None) -> Update:
-        """Draw the page as it is when no run is under way, but not again what is shown."""
+    def _settled(self, visitor: str, model: str) -> Update:
+        """Draw the page as it is when no run is under way."""
         session = self.visitors.session(visitor)
         return {
-            **({} if session is shown else self._redrawn(session)),
+            **self._redrawn(session),
             self.page.state_line: state_line(self.answering, model),
             self.page.stop: gr.Button(interactive=session.waiting),
         }
