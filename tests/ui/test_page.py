@@ -54,7 +54,7 @@ def test_view_and_history_agree_through_every_button(stage, visit) -> None:
     ask(page, "four")
     assert texts(backend.conversations[-1]) == [*view[:4], "four"]
     assert texts(backend.conversations[-2]) == view[:3]
-    # Gradio closes an editor when it hears that the turn is complete: no person is so quick.
+    # A reply's end is drawn twice, and a drawing closes an open editor: no person is so quick.
     page.wait_for_function("document.querySelector('#stop').disabled")
     page.wait_for_timeout(300)
     page.locator("#chat button[aria-label='Edit']").first.click()
