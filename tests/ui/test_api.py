@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -53,6 +54,22 @@ def test_two_clients_interleaved_keep_their_histories_apart(stage) -> None:
     for conversation in backend.conversations:
         words = " ".join(message.text for message in conversation.messages)
         assert ("ann" in words) != ("bob" in words)
+
+
+def test_turns_of_one_client_wait_for_each_other(stage) -> None:
+    """None is lost, and each sees those before it."""
+    talk = client(stage.set(EchoBackend(delay_s=0.01)).address)
+    jobs = [talk.submit(audio=None, text="again", api_name="/chat") for _ in range(4)]
+    replies = sorted(job.result(timeout=60)[0] for job in jobs)
+    assert replies == [f"Turn {turn}. You said: again." for turn in (1, 2, 3, 4)]
+
+
+def test_a_call_that_names_no_client_has_no_history(stage) -> None:
+    for _ in range(2):
+        url = f"{stage.address}gradio_api/call/chat"
+        begun = httpx.post(url, json={"data": [None, "hello"]}).raise_for_status().json()
+        told = httpx.get(f"{url}/{begun['event_id']}", timeout=60).text
+        assert "Turn 1. You said: hello." in told
 
 
 def test_errors_are_the_sentence_and_change_nothing(stage, tmp_path: Path) -> None:
