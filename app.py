@@ -31,7 +31,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     port = os.environ.get("GRADIO_SERVER_PORT")
     add = parser.add_argument
     add("--host", default=host, help="address to listen on; 0.0.0.0 for all (%(default)s)")
-    add("--port", type=int, default=port, help="port (the first free one from 7860 on)")
+    add("--port", type=_port, default=port, help="port (the first free one from 7860 on)")
     add("--share", action="store_true", help="also open a public https address through Gradio")
     add(
         "--auth",
@@ -59,11 +59,18 @@ def main(argv: list[str] | None = None) -> int:
     on_gpu = _zero_gpu()
 
     # Imported here: Gradio reads the environment when it is imported, and ZeroGPU must be first.
-    from audiochat.backends import load_backend, names
+    from audiochat.backends import check_name, load_backend, names
+    from audiochat.errors import AudioChatError
     from audiochat.ui.build import PageOptions, build_page, launch_settings
     from audiochat.ui.examples import example_clips
-    from audiochat.voices import load_voice
+    from audiochat.voices import check_engine, load_voice
 
+    try:
+        check_name(args.model)
+        check_engine(args.voice)
+    except AudioChatError as error:
+        _log.error("%s", error)
+        return 2
     models = tuple(dict.fromkeys([args.model, *names()]))
     demo, start_loading = build_page(
         lambda name, progress: load_backend(name, beside=args.model, progress=progress),
@@ -83,8 +90,14 @@ def main(argv: list[str] | None = None) -> int:
             prevent_thread_lock=True,
             **launch_settings(),
         )
-    except OSError as error:
-        _log.error("The page cannot start: %s. Try another --port or --host.", error)
+    except OSError:
+        port = f"port {args.port}" if args.port else "any port from 7860 on"
+        _log.error(
+            "The page cannot be served at %s, %s: the port is in use, or the address is not this "
+            "machine's. Give another --port or --host.",
+            args.host,
+            port,
+        )
         return 1
     start_loading()
     demo.block_thread()
@@ -130,6 +143,12 @@ def _user_and_password(value: str) -> tuple[str, str]:
     if not (user and colon and password):
         raise argparse.ArgumentTypeError("give a name and a password as USER:PASS")
     return user, password
+
+
+def _port(value: str) -> int:
+    if not (value.isdecimal() and 1 <= int(value[:6]) <= 65_535):
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {value!r}")
+    return int(value)
 
 
 def _file(value: str) -> str:

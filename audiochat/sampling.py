@@ -22,7 +22,7 @@ class Sampling:
     """Choose only among the likeliest tokens that together hold this share; 1 is all of them."""
 
     repetition_penalty: float = 1.1
-    """Divides the score of tokens already seen; 1 is none."""
+    """Divides the score of tokens said in this reply and the newest ones before; 1 is none."""
 
     seed: int | None = None
     """Repeats the same choices; none draws anew each time."""

@@ -49,6 +49,8 @@ def test_gradios_own_variables_are_honoured(monkeypatch: pytest.MonkeyPatch) -> 
         (["--ssl-certfile", "nowhere.pem"], "there is no file"),
         (["--ssl-certfile", __file__], "belong together"),
         (["--port", "many"], "--port"),
+        (["--port", "99999"], "from 1 to 65535"),
+        (["--port", "0"], "from 1 to 65535"),
     ],
 )
 def test_a_wrong_flag_is_said_with_status_2(flags, sentence, capsys) -> None:
@@ -92,6 +94,32 @@ def test_the_examples_are_there_and_small() -> None:
     assert all(clip.path.stat().st_size < 100_000 for clip in clips)
     listed = (ROOT / "assets" / "examples" / "README.md").read_text(encoding="utf-8")
     assert all(clip.path.name in listed and clip.words in listed for clip in clips)
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "sentence"),
+    [
+        (["--model", "embeded"], 2, "There is no model 'embeded'"),
+        (["--voice", "novoice"], 2, "There is no voice 'novoice'"),
+        ([], 1, "the port is in use"),
+    ],
+)
+def test_a_page_that_cannot_be_served_ends_with_one_sentence(flags, status, sentence) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [sys.executable, "app.py", "--port", port, *flags],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ended.returncode == status
+    assert sentence in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_the_program_starts_and_serves_the_page(tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ def names() -> list[str]:
     return list(BACKENDS)
 
 
+def check_name(name: str) -> None:
+    """Raise ModelError for a name that no backend and no folder has; loads nothing."""
+    if name not in BACKENDS and not Path(name).is_dir():
+        raise ModelError(_unknown(name))
+
+
 def load_backend(
     name: str = "embedded", *, beside: str = "embedded", progress: Progress | None = None
 ) -> Backend:
@@ -35,10 +41,9 @@ def load_backend(
         ModelError: no such backend, or its weights cannot be had.
         MissingPartError: a package that this backend needs is not installed.
     """
+    check_name(name)
     target = BACKENDS.get(name)
     if target is None:
-        if not Path(name).is_dir():
-            raise ModelError(_unknown(name))
         target, beside = BACKENDS["embedded"], name
     weights = "embedded" if name == "embedded" or beside in BACKENDS else beside
     module_name, function = target.split(":")

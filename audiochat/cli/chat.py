@@ -23,7 +23,7 @@ from audiochat.errors import MissingPartError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.turn import Done, Event, Speech
-from audiochat.voices import load_voice
+from audiochat.voices import check_engine, load_voice
 from audiochat.voices.base import Voice
 
 
@@ -121,15 +121,21 @@ def _ask(
                 speech.append(event.waveform)
             elif isinstance(event, Done):
                 conversation = event.conversation
-                reply = conversation.messages[-1].text
-                row = {
-                    "heard": " ".join(heard) if heard else None,
-                    "reply": reply,
-                    "timings": asdict(event.timings),
-                }
-                # One reply a line, whatever the model put between its words.
-                print(json.dumps(row) if as_json else " ".join(reply.split()), flush=True)
+                _print(event, heard, as_json=as_json)
     return speech
+
+
+def _print(done: Done, heard: list[str], *, as_json: bool) -> None:
+    """Print the reply in one line, and beside it what was heard, as a live conversation does."""
+    reply, words = done.conversation.messages[-1].text, " ".join(heard) if heard else None
+    if as_json:
+        row = {"heard": words, "reply": reply, "timings": asdict(done.timings)}
+        print(json.dumps(row), flush=True)
+        return
+    if words is not None:
+        print(f"(heard: {words})", file=sys.stderr, flush=True)
+    # One reply a line, whatever the model put between its words.
+    print(" ".join(reply.split()), flush=True)
 
 
 def _tell(event: Notice | Working) -> None:
@@ -148,6 +154,7 @@ def _without_repeats(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _load(options: argparse.Namespace, *, with_voice: bool) -> tuple[Backend, Voice | None]:
+    check_engine(options.voice)
     voice = load_voice(options.voice, accept_cpml=options.accept_cpml) if with_voice else None
     return load_backend(options.model, progress=show_progress), voice
 

@@ -177,7 +177,9 @@ class Examiner:
         prompt = model.prepare(conversation, sampling, arm=way)
         cache = self._system.beginning(prompt.keys)
         read = cache.length if cache else 0
-        tokens = generate(model.lm, prompt.embeds[read:], sampling, cache=cache)
+        tokens = generate(
+            model.lm, prompt.embeds[read:], sampling, cache=cache, replied=prompt.replied
+        )
         return _Written.of(tokens, prompt, start, whole=whole)
 
 

@@ -25,7 +25,7 @@ from audiochat.model.generate import Token, generate
 from audiochat.model.hearings import Hearings
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prefix_store import PrefixStore
-from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.model.prompt import AudioSegment, assemble, newest_replies
 from audiochat.model.streaming import STREAM_CONTEXT, StreamedHearing
 from audiochat.model.weights_folder import beam_reader, weights_folder
 from audiochat.sampling import Sampling
@@ -54,6 +54,8 @@ class Prompt:
     """(L, H)"""
     keys: tuple[Hashable, ...]
     """What was read at each position: a token's id, or a recording's digest and place."""
+    replied: tuple[int, ...]
+    """Tokens of the newest replies in it, not to be given once more."""
 
 
 class AudioChatLlama:
@@ -133,7 +135,7 @@ class AudioChatLlama:
         hearings = self.heard(conversation)
         trimmed, n_dropped = conversation.trimmed(lambda one: self.count(one, arm) <= room)
         embeds, keys = self._embed(trimmed, arm)
-        return Prompt(trimmed, n_dropped, hearings, embeds, keys)
+        return Prompt(trimmed, n_dropped, hearings, embeds, keys, newest_replies(trimmed, self.lm))
 
     def room(self, sampling: Sampling) -> int:
         """Positions that a conversation may take beside a reply.
@@ -222,6 +224,7 @@ class AudioChatLlama:
                 prompt.embeds[reused:],
                 sampling,
                 cache=cache,
+                replied=prompt.replied,
             ):
                 said.append(token.id)
                 yield token

@@ -3,7 +3,7 @@
 Closing it stops the work at once. It knows ids, logits and text, not conversations or audio.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +47,7 @@ def generate(
     sampling: Sampling,
     *,
     cache: Cache | None = None,
+    replied: Sequence[int] = (),
 ) -> Iterator[Token]:
     """Replies to a prompt, token by token.
 
@@ -55,6 +56,7 @@ def generate(
         embeds: (L, H), the positions of the prompt that it has not read yet.
         sampling: How to choose; with a seed, or greedy, the same prompt gives the same reply.
         cache: The positions read before; used up.
+        replied: Tokens of the replies before, which the repetition penalty counts as said.
 
     Yields:
         Each token. The pieces put together are the tokenizer's decoding of all ids.
@@ -62,7 +64,7 @@ def generate(
     Raises:
         ModelError: The prompt does not fit into the model's context.
     """
-    choose = _Chooser(sampling)
+    choose = _Chooser(sampling, replied)
     text = StreamedText(lm.tokenizer)
     said: list[int] = []
     logits, read = lm.extend(embeds, cache, reserve=sampling.max_new_tokens)
@@ -130,9 +132,9 @@ class StreamedText:
 class _Chooser:
     """Chooses tokens, and remembers them for the repetition penalty."""
 
-    def __init__(self, sampling: Sampling):
+    def __init__(self, sampling: Sampling, replied: Sequence[int]):
         self.sampling = sampling
-        self.said = np.empty(0, np.int64)
+        self.said = np.unique(np.asarray(replied, np.int64))
         self.random = np.random.default_rng(sampling.seed)
 
     def __call__(self, logits: np.ndarray) -> int:
@@ -141,9 +143,11 @@ class _Chooser:
         return id_
 
     def _penalised(self, logits: np.ndarray) -> np.ndarray:
-        """Makes what the reply has said less likely (Keskar et al. 2019, CTRL, section 4.1).
+        """Makes what was said less likely (Keskar et al. 2019, CTRL, section 4.1).
 
-        The prompt does not count: a question heard would else be answered otherwise than typed.
+        The replies count, this one and those before: a small model falls into giving its last one
+        again, whatever it is asked. What the person said does not: a question heard would else be
+        answered otherwise than typed.
         """
         penalised = logits.astype(np.float64)
         seen, penalty = penalised[self.said], self.sampling.repetition_penalty

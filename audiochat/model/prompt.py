@@ -19,6 +19,10 @@ PART_SEPARATOR = "\n"
 """What stands between the parts of one message."""
 
 
+MAX_REPLIES = 4
+"""Newest replies whose words count as said: of all, the common words would come to be avoided."""
+
+
 @dataclass(frozen=True)
 class TokenSegment:
     """Tokens to look up."""
@@ -60,6 +64,13 @@ def assemble(conversation: Conversation, lm: LanguageModel) -> list[Segment]:
         marks = [mark(content) for content in _contents(message, message_index)]
         messages.append({"role": message.role, "content": PART_SEPARATOR.join(marks)})
     return _segments(lm.chat_template.render(messages), contents, lm.tokenizer)
+
+
+def newest_replies(conversation: Conversation, lm: LanguageModel) -> tuple[int, ...]:
+    """Gives the tokens of the newest replies, for the repetition penalty of the next one."""
+    replies = [message.text for message in conversation.messages if message.role == "assistant"]
+    encoded = lm.tokenizer.encode_batch(replies[-MAX_REPLIES:], add_special_tokens=False)
+    return tuple(id_ for reply in encoded for id_ in reply.ids)
 
 
 def _contents(message: Message, message_index: int) -> Iterator[str | AudioSegment]:

@@ -96,7 +96,12 @@ def recording_from(data: bytes, sounds: Sounds, name: str = NAME) -> Recording:
         AudioChatError: something in it is not as `FORMAT` says; the message names the place.
     """
     top = parse(data, name)
-    if not top.has("schema") or top.number("schema") != SCHEMA:
+    if not top.has("schema"):
+        raise DataError(
+            f"{name} is no recorded conversation. Give a conversation.json or conversation.zip "
+            "that was recorded by this program."
+        )
+    if top.number("schema") != SCHEMA:
         raise DataError(
             f"{name} is of another version: this program reads schema {SCHEMA}. "
             "Install the newest audiochat, or record the conversation again."

@@ -33,9 +33,9 @@ def parse(data: bytes, name: str) -> "Fields":
     try:
         value = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name} is not readable as JSON. Give the file as it was recorded.") from (
-            error
-        )
+        raise DataError(
+            f"{name} is neither JSON nor a zip. Give the file as it was recorded."
+        ) from error
     fields = Fields(value, name)
     for problem in _problems(value, 0):
         raise fields.wrong(problem)

@@ -28,6 +28,9 @@ POLL_S = 0.25
 MEANWHILE_S = 15.0
 """Longest recording that is heard before its turn has begun."""
 
+ANEW_TEMPERATURE, ANEW_TOP_P = 0.7, 0.9
+"""How another reply is drawn where the settings say that the likeliest one be taken."""
+
 PREVIEW = "Hello! This is how I sound when I answer you."
 
 OnGpu = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -136,8 +139,10 @@ class Answering:
                 yield Step(session, "Thinking", notice=str(self.voice.error))
                 style = None
         yield Step(session, first_stage(session))
-        question = session.question
-        for event in self._answer(settings.model, question, settings.sampling, style):
+        sampling = settings.sampling
+        if session.anew and sampling.greedy:  # the likeliest reply is the one that was not wanted
+            sampling = replace(sampling, temperature=ANEW_TEMPERATURE, top_p=ANEW_TOP_P)
+        for event in self._answer(settings.model, session.question, sampling, style):
             step = _step(session, event)
             session = step.session
             yield step

@@ -8,6 +8,7 @@
     missing: "mic.missing",
     busy: "mic.busy",
     unsupported: "mic.unsupported",
+    long: "mic.long",
   };
   const BY_ERROR = {
     NotAllowedError: "refused",
@@ -53,6 +54,21 @@
     if (permission?.state === "denied") return tell("refused");
     const known = await devices.enumerateDevices().catch(() => []);
     if (known.length && !known.some((device) => device.kind === "audioinput")) tell("missing");
+  }
+
+  // A recording beyond the limit would be refused, and what was said lost: it is ended in time.
+  const MARGIN_S = 1;
+  let begunMs = 0; // 0 while nothing is recorded
+
+  function watchLength() {
+    const buttons = [...document.querySelectorAll("#mic button.stop-button")];
+    const stop = buttons.find((button) => button.offsetParent !== null);
+    begunMs = stop ? begunMs || performance.now() : 0;
+    const { maxS } = document.getElementById("mic-trouble").dataset;
+    if (!stop || performance.now() - begunMs < (maxS - MARGIN_S) * 1000) return;
+    begunMs = 0;
+    stop.click();
+    tell("long");
   }
 
   const TEST_MS = 3000;
@@ -123,5 +139,6 @@
     if (!document.getElementById("mic-trouble")) return;
     clearInterval(waiting);
     check();
+    setInterval(watchLength, 250);
   }, 100);
 })();

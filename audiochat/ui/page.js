@@ -87,6 +87,7 @@
   window.audiochat.acts = {
     begin(values, typed = false) {
       if (typed) sent = values;
+      showConversation();
       overlapped ||= underWay > 0;
       underWay += 1;
       return window.audiochat.named(values);
@@ -98,6 +99,15 @@
       document.querySelector("#redraw")?.click();
     },
   };
+
+  // Asked from further down the page, the answer is looked for where it comes. Hands-free, nobody
+  // pressed anything: the page stays where it is.
+  function showConversation() {
+    if (!["off", undefined].includes(document.body.dataset.talk)) return;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const how = { block: "nearest", behavior: calm ? "auto" : "smooth" };
+    document.getElementById("chat")?.scrollIntoView(how);
+  }
 
   // Once what was typed has arrived, the box is for the next, unless that was begun already. Where
   // it did not arrive (the connection is lost) it stays, to be sent again.

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from audiochat import prompts
-from audiochat.audio import SAMPLE_RATE
+from audiochat.audio import RECORDING_LIMITS, SAMPLE_RATE
 from audiochat.ui import texts, words
 from audiochat.ui.saving import lay_out_saving
 from audiochat.ui.settings_panel import Controls, Panel, lay_out_settings
@@ -92,16 +92,18 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
             words.label("load_again"), size="sm", visible=False, elem_id="load-again"
         )
     placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
-    gr.HTML(words.filled(texts.VOICE_BAR))
-    placed |= _comparison() | _actions() | _correction()
-    gr.HTML(texts.MICROPHONE_TROUBLE)
+    with gr.Row(elem_id="beneath"):
+        gr.HTML(words.filled(texts.VOICE_BAR), min_height=0)
+        placed |= _actions()
+    placed |= _comparison() | _correction()
+    gr.HTML(texts.MICROPHONE_TROUBLE.format(max_s=RECORDING_LIMITS.max_s))
     placed |= _asking(models)
     placed["examples"] = _examples(examples)
     placed["panel"] = lay_out_settings(models)
     placed |= lay_out_saving()
     with gr.Accordion(words.label("mic_test"), open=False, elem_id="mic-test-panel"):
         gr.HTML(words.filled(texts.MICROPHONE_TEST))
-    with gr.Accordion(words.label("about"), open=True, elem_id="about"):
+    with gr.Accordion(words.label("about"), open=False, elem_id="about"):
         gr.HTML(words.filled(texts.ABOUT), elem_classes="prose")
     gr.HTML(words.filled(texts.KEYS.format(languages=_languages())))
     return Page(
@@ -169,16 +171,19 @@ def _comparison() -> dict[str, Any]:
 
 def _asking(models: list[str]) -> dict[str, Any]:
     """The three ways to ask: aloud, in writing, by a file."""
-    mic = gr.Audio(
-        sources=["microphone"],
-        type="filepath",
-        label=words.label("record"),
-        show_label=False,
-        elem_id="mic",
-        # The browser makes the sound what the ear takes: a third of the bytes to send.
-        waveform_options=gr.WaveformOptions(show_recording_waveform=True, sample_rate=SAMPLE_RATE),
-    )
-    gr.HTML(words.filled(texts.HANDS_FREE))
+    with gr.Row(elem_id="speaking"):
+        mic = gr.Audio(
+            sources=["microphone"],
+            type="filepath",
+            label=words.label("record"),
+            show_label=False,
+            elem_id="mic",
+            # The browser makes the sound what the ear takes: a third of the bytes to send.
+            waveform_options=gr.WaveformOptions(
+                show_recording_waveform=True, sample_rate=SAMPLE_RATE
+            ),
+        )
+        gr.HTML(words.filled(texts.HANDS_FREE))
     with gr.Row(elem_id="typing", equal_height=True):
         box = gr.Textbox(
             placeholder=words.label("type_hint"),
@@ -218,7 +223,7 @@ def _chat() -> gr.Chatbot:
         label=words.label("conversation"),
         show_label=False,
         elem_id="chat",
-        height="min(44vh, 520px)",
+        height="clamp(260px, 100dvh - 440px, 640px)",
         buttons=["copy"],
         editable="user",
         placeholder=texts.PLACEHOLDER.format(welcome=words.label("welcome")),

@@ -69,7 +69,7 @@ def _card(session: Session, which: str) -> str:
         f"<p><i>{heard}</i></p>" if heard else "",
         f"<p>{html.escape(reply)}</p>",
         f"<p>⚠️ {html.escape(session.trouble)}</p>" if session.trouble else "",
-        f"<small>{timing_line(timings)}</small>" if timings else "",
+        f"<small>{timing_line(timings, whole=True)}</small>" if timings else "",
     ]
     return f'<section aria-label="{which}">{"".join(lines)}</section>'
 
@@ -88,16 +88,19 @@ def heard_line(part: AudioPart) -> str:
     return f"I heard: “{words}”"
 
 
-def timing_line(timings: Timings) -> str:
-    """Tell how long a reply took, in one line."""
+def timing_line(timings: Timings, *, whole: bool = False) -> str:
+    """Tell how long a reply took, in one line; `whole`: and what was read and written."""
     figures = [
         (timings.first_text_ms, "first words after {:.2f} s", 1000),
         (timings.first_speech_ms, "first sound after {:.2f} s", 1000),
-        (timings.total_ms, "all after {:.2f} s", 1000),
-        (timings.tokens_per_s, "{:.0f} tokens/s", 1),
     ]
+    if whole:
+        figures += [
+            (timings.total_ms, "all after {:.2f} s", 1000),
+            (timings.tokens_per_s, "{:.0f} tokens/s", 1),
+        ]
     told = [form.format(value / unit) for value, form, unit in figures if value is not None]
-    if timings.prompt_tokens:
+    if whole and timings.prompt_tokens:
         reused = f", {timings.reused_tokens} of them remembered" if timings.reused_tokens else ""
         told.append(f"{timings.prompt_tokens} tokens read{reused}")
     return " · ".join(told)

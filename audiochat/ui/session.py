@@ -42,6 +42,9 @@ class Session:
     trouble: str = ""
     """Why `asked` has no answer, for the person; empty while it may still come."""
 
+    anew: bool = False
+    """Whether `asked` had a reply already, and another one is wanted."""
+
     rival: Self | None = None
     """The same turn as another model answers it, to be compared; its history is this one's."""
 
@@ -85,14 +88,15 @@ class Session:
 
     def ask(self, message: Message) -> Self:
         """Put a new turn; one that was left unanswered gives way to it."""
-        return replace(self.settled(), asked=message, partial="", spoken=(), trouble="", rival=None)
+        now = self.settled()
+        return replace(now._idle(now.conversation), asked=message)
 
     def retry(self) -> Self:
         """Ask the last turn again: the unanswered one, or the last that has a reply."""
         now = self.settled()
         if now.asked is not None:
             return now.ask(now.asked)
-        return now._reopened(now.conversation.retry())
+        return replace(now._reopened(now.conversation.retry()), anew=True)
 
     def undo(self) -> Self:
         """Take back the last turn, answered or not."""

@@ -42,7 +42,7 @@ KEYS = """
 <select id="language" data-words-label="language.label">{languages}</select></p>
 """
 
-MICROPHONE_TROUBLE = '<div id="mic-trouble" role="alert" hidden></div>'
+MICROPHONE_TROUBLE = '<div id="mic-trouble" role="alert" data-max-s="{max_s}" hidden></div>'
 
 HANDS_FREE = """
 <div id="talk">

@@ -76,6 +76,24 @@ def test_json_tells_what_was_heard(
     assert typed["reply"] == "Turn 2. You said: two."
 
 
+def test_what_was_heard_is_told_beside_the_replies(
+    backend: EchoBackend, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["chat", "--audio", str(clip), "--text", "two"]) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines() == ["(heard: a clip of 1.0 seconds)"]
+    assert len(told.out.splitlines()) == 2
+
+
+def test_a_voice_that_is_none_is_refused_though_nothing_is_said(
+    backend: EchoBackend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["chat", "--text", "hi", "--voice", "novoice"]) != 0
+    told = capsys.readouterr()
+    assert "There is no voice 'novoice'" in told.err
+    assert not told.out
+
+
 class RehearingBackend(EchoBackend):
     """Tells of every recording in the conversation with every turn."""
 

@@ -10,6 +10,7 @@ from audiochat.audio import SAMPLE_RATE, Waveform, resample
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ConversationError, ModelError
 from audiochat.model.audio_chat_llama import AudioChatLlama, load
+from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.voices.espeak import EspeakVoice
 
@@ -103,6 +104,21 @@ def test_a_stopped_reply_leaves_the_next_turn_whole(bot: AudioChatLlama) -> None
     stream.close()
     assert whole.startswith("".join(first))
     assert answer(bot, conversation, long)[:30] == whole[:30]
+
+
+def test_a_reply_is_not_given_again_whatever_is_asked(bot: AudioChatLlama) -> None:
+    """Three answers of one form, and a question of another: small models stay with the form."""
+    conversation = Conversation(system_prompt=DEFAULT_SYSTEM_PROMPT)
+    for place, capital in (("Japan", "Tokyo"), ("France", "Paris"), ("Spain", "Madrid")):
+        conversation = conversation.add(Message.user(f"What is the capital of {place}?"))
+        conversation = conversation.add(
+            Message("assistant", (f"The capital of {place} is {capital}.",))
+        )
+    asked = conversation.add(Message.user("Name three colours."))
+    prompt = bot.prepare(asked, Sampling())
+    reply = "".join(token.piece for token in bot.stream(prompt, Sampling(max_new_tokens=24)))
+    assert "Madrid" not in reply
+    assert any(colour in reply.lower() for colour in ("red", "blue", "green", "yellow"))
 
 
 def test_the_cascade_reads_the_words_heard(bot: AudioChatLlama, question: Waveform) -> None:

@@ -69,6 +69,13 @@ def test_penalty_counts_the_reply(tokenizer: Tokenizer) -> None:
     assert ids_of(lm, sampling) == [0, 1, 2]
 
 
+def test_penalty_counts_the_replies_before(tokenizer: Tokenizer) -> None:
+    lm = FixedLm([3.0, 2.9, 2.8, -1.0], tokenizer)
+    sampling = Sampling(repetition_penalty=1.5, max_new_tokens=2)
+    tokens = generate(lm, PROMPT, sampling, replied=[0, 0, 1])
+    assert [token.id for token in tokens] == [2, 0]
+
+
 def test_penalty_pushes_negative_scores_down(tokenizer: Tokenizer) -> None:
     lm = FixedLm([-1.0, -1.2], tokenizer)
     assert ids_of(lm, Sampling(repetition_penalty=1.5, max_new_tokens=2)) == [0, 1]

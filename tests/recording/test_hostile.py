@@ -83,7 +83,7 @@ SPEECH = ("messages", 1, "speech")
 
 
 CHANGED = {
-    "no schema": (without("schema"), "another version"),
+    "no schema": (without("schema"), "no recorded conversation"),
     "newer schema": (put("schema", value=2), "another version"),
     "schema as text": (put("schema", value="1"), "'schema' is not a number"),
     "schema true": (put("schema", value=True), "'schema' is not a number"),
@@ -105,8 +105,8 @@ CHANGED = {
     "no model": (without("model"), "'model' is missing"),
     "confidence is text": (put(*PART, "confidence", value="0.5"), "'confidence' is not a number"),
     "negative confidence": (put(*PART, "confidence", value=-1), "'confidence' is not a number"),
-    "infinite time": (put(*PART, "words", 0, "end_s", value=1e999), "not readable as JSON|large"),
-    "not a number": (put(*PART, "words", 0, "end_s", value=float("nan")), "not readable as JSON"),
+    "infinite time": (put(*PART, "words", 0, "end_s", value=1e999), "neither JSON nor|large"),
+    "not a number": (put(*PART, "words", 0, "end_s", value=float("nan")), "neither JSON nor"),
     "huge number": (put(*PART, "words", 0, "start_s", value=10**400), "a number is too large"),
     "words no list": (put(*PART, "words", value="abc"), "'words' is not a list"),
     "too many words": (put(*PART, "words", value=[{}] * 20_001), "more than 20000 entries"),

@@ -2,6 +2,7 @@
 
 from audiochat.audio import Waveform
 from audiochat.conversation import Message
+from audiochat.sampling import Sampling
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.line import Line
 from audiochat.ui.model_loading import Loading, Models
@@ -69,3 +70,16 @@ def test_a_turn_too_many_is_kept_to_be_retried() -> None:
     assert step.session.asked == Message.user("one")
     assert step.session.trouble == step.notice
     assert "Too many people" in step.notice
+
+
+def test_a_retry_draws_another_reply_and_a_temperature_chosen_stays() -> None:
+    model = HearingAhead()
+    alone = answering(first=model)
+    chosen = Settings("first", sampling=Sampling(temperature=0.2), style=None)
+    for settings in (Settings("first", style=None), chosen):
+        *_, step = alone.steps(asked("one"), settings)
+        *_, step = alone.steps(step.session.retry(), settings)
+        assert step.session.shown[-1].text
+    first, again, *chosen_twice = (drawn.temperature for drawn in model.samplings)
+    assert first == 0.0 < again
+    assert chosen_twice == [0.2, 0.2]

@@ -1,7 +1,9 @@
 """Nothing said is lost: hurried questions, pages loaded anew, tabs, a lost connection."""
 
+import re
 import time
 
+from audiochat.audio import RECORDING_LIMITS
 from tests.fakes import EchoBackend
 from tests.ui.visitor import ask, bubbles, open_settings, texts, toast, wait_for_bubbles
 
@@ -41,6 +43,23 @@ def test_a_recording_that_ends_without_a_connection_is_sent_when_it_is_back(stag
     page.context.set_offline(False)
     page.wait_for_selector("#chat small")
     assert bubbles(page)[0].startswith("I heard: “a clip of ")
+
+
+def test_a_recording_ends_before_it_is_longer_than_can_be_heard(stage, visit) -> None:
+    """Ten minutes in truth."""
+    page = visit(stage.address)
+    page.wait_for_selector(".state.ready")
+    allowed = page.locator("#mic-trouble").get_attribute("data-max-s")
+    assert float(allowed) == RECORDING_LIMITS.max_s
+    page.evaluate("document.querySelector('#mic-trouble').dataset.maxS = 4")
+    page.click("#mic button.record-button")
+    page.wait_for_selector("#chat small")
+    seconds = re.search(r"a clip of (\S+) seconds", bubbles(page)[0])
+    assert seconds
+    assert 2.5 < float(seconds.group(1)) < 4
+    assert "10 minutes" in page.inner_text("#mic-trouble")
+    page.click("#mic button.record-button")
+    page.wait_for_selector("#mic-trouble", state="hidden")
 
 
 def test_a_browser_that_keeps_nothing_can_be_talked_to(stage, visit) -> None:

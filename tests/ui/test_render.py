@@ -72,7 +72,8 @@ def test_what_a_person_types_is_shown_as_typed(tmp_path: Path) -> None:
 
 def test_timing_line_tells_what_happened_and_nothing_else() -> None:
     timings = Timings(None, 412.0, 900.0, 2100.0, 84.6, 120, 80, 30)
-    assert render.timing_line(timings) == (
+    assert render.timing_line(timings) == ("first words after 0.41 s · first sound after 0.90 s")
+    assert render.timing_line(timings, whole=True) == (
         "first words after 0.41 s · first sound after 0.90 s · all after 2.10 s · 85 tokens/s · "
         "120 tokens read, 80 of them remembered"
     )

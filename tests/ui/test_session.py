@@ -113,6 +113,9 @@ def test_retry_asks_the_last_turn_again(two_turns: Session) -> None:
     assert again.waiting
     assert texts(again) == ["one", "first reply", "two"]
     assert len(again.notes) == 1
+    assert again.anew
+    assert not again.ask(Message.user("three")).anew
+    assert not again.failed("no").retry().anew  # it has no reply that was not wanted
 
 
 def test_undo_takes_back_one_turn_or_the_unanswered_one(two_turns: Session) -> None:

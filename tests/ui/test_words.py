@@ -344,7 +344,7 @@ def test_an_error_that_is_not_known_is_shown_in_english(stage, visit, tmp_path: 
 
 
 def test_two_replies_side_by_side_keep_the_models_words(stage, visit) -> None:
-    timings = render.timing_line(Timings(None, 400.0, 900.0, 2000.0, 80.0, 12, 0, 30))
+    timings = render.timing_line(Timings(None, 400.0, 900.0, 2000.0, 80.0, 12, 0, 30), whole=True)
     page = visit(stage.address, locale="es-ES")
     shown = show(
         page,
