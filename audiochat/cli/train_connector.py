@@ -115,7 +115,7 @@ def add_align(steps: Steps) -> None:
 def _add_llm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--llm", help="embedded, or the folder of a Llama-family model")
     parser.add_argument("--dtype", choices=get_args(LlmType), help="of the LLM's weights")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda (%(default)s)")
 
 
 def _align(options: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ def add_ctc(steps: Steps) -> None:
         "--cool-down", type=number(high=1, above=True), help="share of the run that cools down"
     )
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda (%(default)s)")
 
 
 def add_average(steps: Steps) -> None:

@@ -55,7 +55,12 @@ POSITIVE, SHARE = number(above=True), number(high=1)
 
 def add_length(parser: argparse.ArgumentParser, minutes: float) -> None:
     """Add the options that say how long a run takes."""
-    parser.add_argument("--minutes", type=POSITIVE, default=minutes)
+    parser.add_argument(
+        "--minutes",
+        type=POSITIVE,
+        default=minutes,
+        help="of training in all; the rate falls to nothing by then (%(default)s)",
+    )
     parser.add_argument("--steps", type=whole(1), help="instead of --minutes")
     parser.add_argument(
         "--part-minutes",

@@ -97,8 +97,9 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
         placed |= _actions()
     placed |= _comparison() | _correction()
     gr.HTML(texts.MICROPHONE_TROUBLE.format(max_s=RECORDING_LIMITS.max_s))
-    placed |= _asking(models)
+    placed |= _asking()
     placed["examples"] = _examples(examples)
+    placed |= _wishes(models)
     placed["panel"] = lay_out_settings(models)
     placed |= lay_out_saving()
     with gr.Accordion(words.label("mic_test"), open=False, elem_id="mic-test-panel"):
@@ -145,7 +146,7 @@ def _actions() -> dict[str, gr.Button]:
 
 def _correction() -> dict[str, Any]:
     """Where the words that were heard are put right; shown after a spoken turn."""
-    with gr.Row(visible=False, elem_id="correction") as row:
+    with gr.Row(visible="hidden", elem_id="correction") as row:
         heard = gr.Textbox(
             label=words.label("correct_words"),
             lines=1,
@@ -162,14 +163,14 @@ def _correction() -> dict[str, Any]:
 def _comparison() -> dict[str, Any]:
     """The same turn as two models answered it; shown where one is compared with another."""
     return {
-        "compared": gr.HTML("", visible=False, elem_id="compared"),
+        "compared": gr.HTML("", visible="hidden", elem_id="compared"),
         "swap": gr.Button(
-            words.label("swap"), size="sm", visible=False, min_width=200, elem_id="swap"
+            words.label("swap"), size="sm", visible="hidden", min_width=200, elem_id="swap"
         ),
     }
 
 
-def _asking(models: list[str]) -> dict[str, Any]:
+def _asking() -> dict[str, Any]:
     """The three ways to ask: aloud, in writing, by a file."""
     with gr.Row(elem_id="speaking"):
         mic = gr.Audio(
@@ -202,6 +203,11 @@ def _asking(models: list[str]) -> dict[str, Any]:
             min_width=160,
             elem_id="upload",
         )
+    return {"mic": mic, "box": box, "upload": upload}
+
+
+def _wishes(models: list[str]) -> dict[str, gr.Dropdown]:
+    """What is to be done with a recording, and which other model answers too."""
     with gr.Row():
         task = gr.Dropdown(
             [(words.label(key), task) for key, task in TASKS],
@@ -215,7 +221,7 @@ def _asking(models: list[str]) -> dict[str, Any]:
             label=words.label("rival"),
             elem_id="rival",
         )
-    return {"mic": mic, "box": box, "upload": upload, "task": task, "rival": rival}
+    return {"task": task, "rival": rival}
 
 
 def _chat() -> gr.Chatbot:
@@ -223,7 +229,7 @@ def _chat() -> gr.Chatbot:
         label=words.label("conversation"),
         show_label=False,
         elem_id="chat",
-        height="clamp(260px, 100dvh - 440px, 640px)",
+        height="clamp(260px, 100dvh - 490px, 640px)",
         buttons=["copy"],
         editable="user",
         placeholder=texts.PLACEHOLDER.format(welcome=words.label("welcome")),
