@@ -26,7 +26,7 @@ from audiochat.sampling import Sampling
 
 CLIPS = {
     "capital.flac": "What is the capital of France?",
-    "italy.flac": "What is the capital of Italy?",
+    "week.flac": "How many days are there in a week?",
 }
 HISTORY = [
     {"role": "user", "text": CLIPS["capital.flac"], "audio": "capital.flac"},
