@@ -47,6 +47,9 @@ def recorder_to_sound_ms(question: Waveform, n_runs: int) -> tuple[float, ...]:
 def turn_to_sound_ms(question: Waveform, n_runs: int) -> tuple[float, ...]:
     """Milliseconds from the end of a hands-free turn, its silence elapsed, to the first sound.
 
+    Counted from the beginning of the tenth of a second in which the silence was over, so that
+    sending it and the answer are in.
+
     Raises:
         MissingPartError: Playwright or Chromium is not installed.
     """
@@ -80,7 +83,7 @@ def _after_turn(visited: Any) -> float:
     _forget(visited)
     visited.click("#talk-switch")
     first = _first_sound(visited)
-    ended = "window.audiochat.talk.log.find(entry => entry.what === 'turn').at"
+    ended = "window.audiochat.talk.log.find(entry => entry.what === 'turn').overAt"
     took = first - float(visited.evaluate(ended))
     visited.click("#talk-switch")
     return took

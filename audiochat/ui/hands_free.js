@@ -58,8 +58,8 @@
   const replying = (moment) =>
     answering() || player.undecoded > 0 || player.soundedAt(moment, ECHO_MS);
 
-  function note(what) {
-    talk.log.push({ what, at: performance.now() });
+  function note(what, more = {}) {
+    talk.log.push({ what, at: performance.now(), ...more });
     if (talk.log.length > 500) talk.log.shift();
   }
 
@@ -132,7 +132,7 @@
     for (const sample of samples) power += sample * sample;
     level(Math.sqrt(power / samples.length));
     const busy = replying(moment);
-    talk.waiting.push({ samples, replying: busy, first: talk.sampled });
+    talk.waiting.push({ samples, replying: busy, first: talk.sampled, moment });
     talk.sampled += samples.length;
     const most = (KEPT_S * talk.context.sampleRate) / PIECE;
     if (talk.waiting.length > most) talk.waiting.shift();
@@ -163,7 +163,7 @@
       // Meanwhile the microphone may have been closed and opened, or the oldest been let go.
       if (visitor === talk.visitor) {
         talk.waiting = talk.waiting.filter((piece) => piece.first > pieces.at(-1).first);
-        act(answer, first);
+        act(answer, pieces[0]);
       }
     } catch (error) {
       console.warn("the microphone's sound could not be sent", error);
@@ -191,21 +191,23 @@
     return btoa(letters);
   }
 
-  function act(answer, wasReplying) {
+  // `since`: the first of the pieces that the answer is about.
+  function act(answer, since) {
     if (!talk.context) return;
     if (answer.trouble) {
       end();
       words.quote($("talk-words"), answer.trouble);
       return;
     }
-    if (answer.began && wasReplying) {
+    if (answer.began && since.replying) {
       note("interrupted");
       talk.said = player.begun() || "";
       player.stop();
       if (!stopButton().disabled) stopButton().click();
     }
     if (answer.turn) {
-      note("turn");
+      // The silence was over at the beginning of what was sent, or later.
+      note("turn", { overAt: since.moment - (1000 * PIECE) / talk.context.sampleRate });
       talk.asking = true;
       show("thinking");
       // Of a reply that has begun since then nothing was cut off.
