@@ -63,11 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     from audiochat.errors import AudioChatError
     from audiochat.ui.build import PageOptions, build_page, launch_settings
     from audiochat.ui.examples import example_clips
-    from audiochat.voices import check_engine, load_voice
+    from audiochat.voices import engine_of, load_voice
 
     try:
         check_name(args.model)
-        check_engine(args.voice)
+        engine_of(args.voice)
     except AudioChatError as error:
         _log.error("%s", error)
         return 2
@@ -90,14 +90,15 @@ def main(argv: list[str] | None = None) -> int:
             prevent_thread_lock=True,
             **launch_settings(),
         )
-    except OSError:
+    except OSError as error:
         port = f"port {args.port}" if args.port else "any port from 7860 on"
         _log.error(
-            "The page cannot be served at %s, %s: the port is in use, or the address is not this "
-            "machine's. Give another --port or --host.",
+            "The page cannot be served at %s, %s: the port is in use or not for everyone (below "
+            "1024), or the address is not this machine's. Give another --port or --host.",
             args.host,
             port,
         )
+        _log.debug("%s", error)
         return 1
     start_loading()
     demo.block_thread()

@@ -23,7 +23,7 @@ from audiochat.errors import MissingPartError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.turn import Done, Event, Speech
-from audiochat.voices import check_engine, load_voice
+from audiochat.voices import engine_of, load_voice
 from audiochat.voices.base import Voice
 
 
@@ -154,7 +154,7 @@ def _without_repeats(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _load(options: argparse.Namespace, *, with_voice: bool) -> tuple[Backend, Voice | None]:
-    check_engine(options.voice)
+    engine_of(options.voice)
     voice = load_voice(options.voice, accept_cpml=options.accept_cpml) if with_voice else None
     return load_backend(options.model, progress=show_progress), voice
 

@@ -19,8 +19,9 @@ PART_SEPARATOR = "\n"
 """What stands between the parts of one message."""
 
 
-MAX_REPLIES = 4
-"""Newest replies whose words count as said: of all, the common words would come to be avoided."""
+MAX_REPLIES = 2
+"""Newest replies whose words count as said: what a small model falls into giving again is one of
+them, and of all replies the common words would come to be avoided."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def parse(data: bytes, name: str) -> "Fields":
         value = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{name} is neither JSON nor a zip. Give the file as it was recorded."
+            f"{name} is no JSON (and no zip). Give the file as it was recorded."
         ) from error
     fields = Fields(value, name)
     for problem in _problems(value, 0):

@@ -140,8 +140,10 @@ class Answering:
                 style = None
         yield Step(session, first_stage(session))
         sampling = settings.sampling
-        if session.anew and sampling.greedy:  # the likeliest reply is the one that was not wanted
-            sampling = replace(sampling, temperature=ANEW_TEMPERATURE, top_p=ANEW_TOP_P)
+        if session.anew:  # the same choices would give the reply that was not wanted
+            sampling = replace(sampling, seed=None)
+            if sampling.greedy:
+                sampling = replace(sampling, temperature=ANEW_TEMPERATURE, top_p=ANEW_TOP_P)
         for event in self._answer(settings.model, session.question, sampling, style):
             step = _step(session, event)
             session = step.session

@@ -1,5 +1,6 @@
 """The `/chat` endpoint, for programs: one turn in, the whole reply out, history per client."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,27 @@ from audiochat.conversation import AudioPart, Message
 from audiochat.errors import AudioChatError, ConversationError
 from audiochat.ui import render
 from audiochat.ui.answering import Answering, Settings
+from audiochat.ui.session import Session
 from audiochat.ui.visitors import Visitors
+
+MAX_CALLS = 16
+"""Calls under way or waiting: each holds one of the threads that the page needs too."""
+
+MAX_CLIENTS, MAX_BYTES = 256, 500_000_000
+"""Clients whose history is kept, and its sound: those left longest ago are forgotten first."""
+
+BUSY = "Too many calls are under way. Try again in a minute or two."
 
 Reply = tuple[str, str | None, str | None]
 
 
-def add_chat_endpoint(answering: Answering, visitors: Visitors, model: str) -> None:
+def add_chat_endpoint(answering: Answering, model: str) -> None:
     """Add `/chat` to the open Blocks; its turns stand in line with the page's.
 
-    A client is a visitor by the name that Gradio knows it by, bounded as all visitors are; one
-    that gives none has no history.
+    A client is a visitor by the name that Gradio knows it by; a call that gives none is a client
+    of its own. They are kept apart from the page's visitors, whom no program can push out.
     """
+    clients = Visitors(max_visitors=MAX_CLIENTS, max_bytes=MAX_BYTES)
     with gr.Row(visible=False):
         audio, text = gr.Audio(type="filepath", label="audio"), gr.Textbox("", label="text")
         reply = gr.Textbox(label="reply")
@@ -29,7 +40,7 @@ def add_chat_endpoint(answering: Answering, visitors: Visitors, model: str) -> N
         speech = gr.File(label="speech")
         heard = gr.Textbox(label="heard")
         gr.Button("chat").click(
-            _chat_function(answering, visitors, model, Path(speech.GRADIO_CACHE)),
+            _chat_function(answering, clients, model, Path(speech.GRADIO_CACHE)),
             [audio, text],
             [reply, speech, heard],
             api_name="chat",
@@ -40,20 +51,20 @@ def add_chat_endpoint(answering: Answering, visitors: Visitors, model: str) -> N
 
 
 def _chat_function(
-    answering: Answering, visitors: Visitors, model: str, folder: Path
+    answering: Answering, clients: Visitors, model: str, folder: Path
 ) -> Callable[..., Reply]:
+    places = threading.BoundedSemaphore(MAX_CALLS)
+
     def chat(audio: str | None, text: str, request: gr.Request) -> Reply:
-        client = f"chat-client-{request.session_hash}" if request.session_hash else ""
-        with visitors.acting(client) as ticket:
-            try:
-                session = visitors.session(client).ask(_message(audio, text))
-            except AudioChatError as error:
-                raise gr.Error(str(error), print_exception=False) from error
-            for step in answering.steps(session, Settings(model)):
-                session = step.session
-            if session.trouble:
-                raise gr.Error(session.trouble, print_exception=False)
-            visitors.put(client, ticket, session)
+        if not places.acquire(blocking=False):
+            raise gr.Error(BUSY, print_exception=False)
+        try:
+            client = f"client-{request.session_hash}"
+            session = _answered(answering, clients, model, client, _message(audio, text))
+        except AudioChatError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        finally:
+            places.release()
         question, reply = session.conversation.messages[-2:]
         speech = session.notes[-1].speech
         return (
@@ -63,6 +74,24 @@ def _chat_function(
         )
 
     return chat
+
+
+def _answered(
+    answering: Answering, clients: Visitors, model: str, client: str, message: Message
+) -> Session:
+    """The client's conversation with the answer to its message, after its calls before.
+
+    Raises:
+        AudioChatError: there is no answer; the conversation is as it was.
+    """
+    with clients.acting(client) as ticket:
+        session = clients.session(client).ask(message)
+        for step in answering.steps(session, Settings(model)):
+            session = step.session
+        if session.trouble:
+            raise ConversationError(session.trouble)
+        clients.put(client, ticket, session)
+    return session
 
 
 def _message(audio: str | None, text: str | None) -> Message:

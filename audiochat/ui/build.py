@@ -96,7 +96,7 @@ def build_page(
         connect_preview(page.panel, page.speech, answering)
         connect_saving(page, visitors)
         add_insight(page, answering, visitors)
-        add_chat_endpoint(answering, visitors, options.models[0])
+        add_chat_endpoint(answering, options.models[0])
     demo.queue(api_open=False)
 
     def start_loading() -> None:

@@ -57,7 +57,8 @@
   }
 
   // A recording beyond the limit would be refused, and what was said lost: it is ended in time.
-  const MARGIN_S = 1;
+  // A page in the background is woken once a minute.
+  const marginS = () => (document.hidden ? 65 : 1);
   let begunMs = 0; // 0 while nothing is recorded
 
   function watchLength() {
@@ -65,7 +66,7 @@
     const stop = buttons.find((button) => button.offsetParent !== null);
     begunMs = stop ? begunMs || performance.now() : 0;
     const { maxS } = document.getElementById("mic-trouble").dataset;
-    if (!stop || performance.now() - begunMs < (maxS - MARGIN_S) * 1000) return;
+    if (!stop || performance.now() - begunMs < (maxS - marginS()) * 1000) return;
     begunMs = 0;
     stop.click();
     tell("long");

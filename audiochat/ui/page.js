@@ -83,11 +83,13 @@
   // ended the page asks how things stand.
   let underWay = 0;
   let overlapped = false;
+  let redrawing = false; // by the page itself
   let sent = [];
   window.audiochat.acts = {
     begin(values, typed = false) {
       if (typed) sent = values;
-      showConversation();
+      if (!redrawing) showConversation();
+      redrawing = false;
       overlapped ||= underWay > 0;
       underWay += 1;
       return window.audiochat.named(values);
@@ -96,6 +98,7 @@
       underWay -= 1;
       if (underWay || !overlapped) return;
       overlapped = false;
+      redrawing = true;
       document.querySelector("#redraw")?.click();
     },
   };

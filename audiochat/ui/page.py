@@ -92,6 +92,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
             words.label("load_again"), size="sm", visible=False, elem_id="load-again"
         )
     placed: dict[str, Any] = {"state_line": state_line, "load_again": load_again, "chat": _chat()}
+    gr.HTML(texts.CAPTIONS, elem_id="captions-line")
     with gr.Row(elem_id="beneath"):
         gr.HTML(words.filled(texts.VOICE_BAR), min_height=0)
         placed |= _actions()
@@ -229,7 +230,7 @@ def _chat() -> gr.Chatbot:
         label=words.label("conversation"),
         show_label=False,
         elem_id="chat",
-        height="clamp(260px, 100dvh - 490px, 640px)",
+        height="clamp(260px, 100dvh - 510px, 640px)",
         buttons=["copy"],
         editable="user",
         placeholder=texts.PLACEHOLDER.format(welcome=words.label("welcome")),

@@ -95,7 +95,7 @@ class Session:
         """Ask the last turn again: the unanswered one, or the last that has a reply."""
         now = self.settled()
         if now.asked is not None:
-            return now.ask(now.asked)
+            return replace(now.ask(now.asked), anew=now.anew)
         return replace(now._reopened(now.conversation.retry()), anew=True)
 
     def undo(self) -> Self:

@@ -26,9 +26,10 @@ VOICE_BAR = """
   <input type="range" id="volume" min="0" max="1" step="0.05" value="1"
     data-words-label="voice.volume">
   <button type="button" id="quiet" data-words-label="voice.quiet">■</button>
-  <p id="captions" aria-hidden="true"></p>
 </div>
 """
+
+CAPTIONS = '<p id="captions" aria-hidden="true"></p>'
 
 KEYS = """
 <p id="keys"><kbd>R</kbd> <span data-words="keys.record"></span> ·

@@ -81,13 +81,15 @@ class Visitors:
         What has an older ticket comes too late from here on, and a run that has one is waited for.
         """
         visitor = self._visitor(name)
-        with visitor.acts:
-            with visitor.stopped:
-                visitor.newest = next(self._tickets)
-                visitor.stopped.notify_all()
-                visitor.stopped.wait_for(lambda: not visitor.n_running, STOP_WITHIN_S)
-            yield visitor.newest
-        self._make_room()
+        try:
+            with visitor.acts:
+                with visitor.stopped:
+                    visitor.newest = next(self._tickets)
+                    visitor.stopped.notify_all()
+                    visitor.stopped.wait_for(lambda: not visitor.n_running, STOP_WITHIN_S)
+                yield visitor.newest
+        finally:
+            self._make_room()
 
     @contextmanager
     def answering(self, name: str) -> Iterator[tuple[int, Session] | None]:

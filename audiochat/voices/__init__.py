@@ -9,7 +9,7 @@ from audiochat import torchaudio_guard
 from audiochat.errors import VoiceError
 from audiochat.voices.base import Voice, VoiceStyle, near_names
 
-__all__ = ["VOICES", "Voice", "VoiceStyle", "check_engine", "load_voice", "names"]
+__all__ = ["VOICES", "Voice", "VoiceStyle", "engine_of", "load_voice", "names"]
 
 torchaudio_guard.guard()  # before any engine here imports torchaudio
 
@@ -27,7 +27,7 @@ def names() -> list[str]:
     return [*VOICES, OFF]
 
 
-def check_engine(spec: str) -> tuple[str, str]:
+def engine_of(spec: str) -> tuple[str, str]:
     """The engine that a setting names, and the rest of the setting; loads nothing.
 
     Raises:
@@ -36,7 +36,7 @@ def check_engine(spec: str) -> tuple[str, str]:
     engine, _, detail = spec.partition(":")
     if spec.startswith("tts_models/"):
         engine, detail = "coqui", spec
-    if engine not in names():
+    if spec != OFF and engine not in VOICES:
         raise VoiceError(
             f"There is no voice {spec!r}.{near_names(engine, names())} "
             f"The engines are {', '.join(names())}; a Coqui model starts with tts_models/."
@@ -60,7 +60,7 @@ def load_voice(spec: str = "espeak", *, accept_cpml: bool = False) -> Voice | No
     """
     if spec == OFF:
         return None
-    engine, detail = check_engine(spec)
+    engine, detail = engine_of(spec)
     module_name, _, function_name = VOICES[engine].partition(":")
     try:
         load = getattr(import_module(module_name), function_name)

@@ -75,7 +75,7 @@ def test_a_turn_too_many_is_kept_to_be_retried() -> None:
 def test_a_retry_draws_another_reply_and_a_temperature_chosen_stays() -> None:
     model = HearingAhead()
     alone = answering(first=model)
-    chosen = Settings("first", sampling=Sampling(temperature=0.2), style=None)
+    chosen = Settings("first", sampling=Sampling(temperature=0.2, seed=1), style=None)
     for settings in (Settings("first", style=None), chosen):
         *_, step = alone.steps(asked("one"), settings)
         *_, step = alone.steps(step.session.retry(), settings)
@@ -83,3 +83,4 @@ def test_a_retry_draws_another_reply_and_a_temperature_chosen_stays() -> None:
     first, again, *chosen_twice = (drawn.temperature for drawn in model.samplings)
     assert first == 0.0 < again
     assert chosen_twice == [0.2, 0.2]
+    assert [drawn.seed for drawn in model.samplings[2:]] == [1, None]

@@ -10,6 +10,7 @@ from gradio_client.exceptions import AppError
 
 from audiochat.audio import decode, write_wav
 from audiochat.errors import ModelError
+from audiochat.ui.api import BUSY
 from tests.fakes import BrokenBackend, BrokenVoice, EchoBackend, tone
 
 
@@ -62,6 +63,20 @@ def test_turns_of_one_client_wait_for_each_other(stage) -> None:
     jobs = [talk.submit(audio=None, text="again", api_name="/chat") for _ in range(4)]
     replies = sorted(job.result(timeout=60)[0] for job in jobs)
     assert replies == [f"Turn {turn}. You said: again." for turn in (1, 2, 3, 4)]
+
+
+def test_calls_without_end_are_refused_and_the_page_goes_on(stage, visit) -> None:
+    page = visit(stage.set(EchoBackend(delay_s=0.2)).address)
+    talk = client(stage.address)
+    jobs = [talk.submit(audio=None, text="again", api_name="/chat") for _ in range(40)]
+    page.fill("#box textarea", "and I?")
+    page.press("#box textarea", "Enter")
+    page.wait_for_selector("#stop:not([disabled])")
+    page.click("#stop")
+    page.wait_for_selector("#stop[disabled]")
+    errors = [job.exception(timeout=120) for job in jobs]
+    assert 0 < sum(error is None for error in errors) <= 40
+    assert {str(error) for error in errors if error} == {BUSY}
 
 
 def test_a_call_that_names_no_client_has_no_history(stage) -> None:

@@ -115,7 +115,8 @@ def test_retry_asks_the_last_turn_again(two_turns: Session) -> None:
     assert len(again.notes) == 1
     assert again.anew
     assert not again.ask(Message.user("three")).anew
-    assert not again.failed("no").retry().anew  # it has no reply that was not wanted
+    assert again.failed("no").retry().anew  # the reply that was not wanted is not given now
+    assert not two_turns.ask(Message.user("three")).failed("no").retry().anew
 
 
 def test_undo_takes_back_one_turn_or_the_unanswered_one(two_turns: Session) -> None:
