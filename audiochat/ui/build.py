@@ -29,6 +29,7 @@ CLEAN_EVERY_S, KEEP_SOUNDS_S = 600, 7_200
 HERE = Path(__file__).parent
 STYLES = ("style.css", "hands_free.css", "insight.css")
 SCRIPTS = (
+    "storage.js",
     "words.js",
     "player.js",
     "microphone.js",
@@ -37,7 +38,7 @@ SCRIPTS = (
     "page.js",
     "insight.js",
 )
-"""In this order: the later ones use the words and the player."""
+"""In this order: the later ones use the storage, the words and the player."""
 
 ONLY_OWN = (
     '<meta http-equiv="Content-Security-Policy" '

@@ -67,11 +67,13 @@ def test_a_browser_that_keeps_nothing_can_be_talked_to(stage, visit) -> None:
     for (const name of ["localStorage", "sessionStorage"])
       Object.defineProperty(window, name, {
         get() { throw new DOMException("no", "SecurityError"); },
+        configurable: true,  // as browsers have it
       });
     """
-    page = visit(stage.address, script=forbids, error="no")
-    ask(page, "one")
-    assert bubbles(page) == ["one", "Turn 1. You said: one."]
+    for _ in range(3):  # Gradio failed by it in every second page
+        page = visit(stage.address, script=forbids)
+        ask(page, "one")
+        assert bubbles(page) == ["one", "Turn 1. You said: one."]
 
 
 def test_the_newest_of_hurried_questions_is_answered(stage, visit) -> None:
