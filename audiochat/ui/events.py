@@ -211,13 +211,13 @@ class Events:
         }
 
     def _drawn(self, session: Session) -> Update:
-        """Draw the conversation. What is hidden stays in the page, to follow its language."""
+        """Draw the conversation."""
         page = self.page
         comparison = render.comparison(session)
         return {
             page.chat: render.messages(session, self.folder),
-            page.compared: gr.HTML(comparison, visible=bool(comparison) or "hidden"),
-            page.swap: gr.Button(visible=(bool(comparison) and not session.working) or "hidden"),
+            page.compared: gr.HTML(comparison, visible=bool(comparison)),
+            page.swap: gr.Button(visible=bool(comparison) and not session.working),
         }
 
     def _redrawn(self, session: Session) -> Update:
@@ -226,7 +226,7 @@ class Events:
         correctable = session.last_spoken is not None and not session.waiting
         return {
             **self._drawn(session),
-            page.correction: gr.Row(visible=correctable or "hidden"),
+            page.correction: gr.Row(visible=correctable),
             page.words: session.last_words,
         }
 

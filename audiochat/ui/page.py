@@ -105,7 +105,7 @@ def lay_out(models: list[str], examples: list[Example], listen: Callable[[Any], 
     placed |= lay_out_saving()
     with gr.Accordion(words.label("mic_test"), open=False, elem_id="mic-test-panel"):
         gr.HTML(words.filled(texts.MICROPHONE_TEST))
-    with gr.Accordion(words.label("about"), open=False, elem_id="about"):
+    with gr.Accordion(words.label("about"), open=True, elem_id="about"):
         gr.HTML(words.filled(texts.ABOUT), elem_classes="prose")
     gr.HTML(words.filled(texts.KEYS.format(languages=_languages())))
     return Page(
@@ -147,7 +147,7 @@ def _actions() -> dict[str, gr.Button]:
 
 def _correction() -> dict[str, Any]:
     """Where the words that were heard are put right; shown after a spoken turn."""
-    with gr.Row(visible="hidden", elem_id="correction") as row:
+    with gr.Row(visible=False, elem_id="correction") as row:
         heard = gr.Textbox(
             label=words.label("correct_words"),
             lines=1,
@@ -164,9 +164,9 @@ def _correction() -> dict[str, Any]:
 def _comparison() -> dict[str, Any]:
     """The same turn as two models answered it; shown where one is compared with another."""
     return {
-        "compared": gr.HTML("", visible="hidden", elem_id="compared"),
+        "compared": gr.HTML("", visible=False, elem_id="compared"),
         "swap": gr.Button(
-            words.label("swap"), size="sm", visible="hidden", min_width=200, elem_id="swap"
+            words.label("swap"), size="sm", visible=False, min_width=200, elem_id="swap"
         ),
     }
 

@@ -14,7 +14,7 @@ from audiochat.turn import Timings
 from audiochat.ui import heard_panel, render, settings_panel, state_line, words
 from tests.conftest import ROOT
 from tests.fakes import EchoBackend, tone
-from tests.ui.visitor import REFUSES, ask, bubbles, record, upload
+from tests.ui.visitor import REFUSES, ask, bubbles, upload
 
 UI = ROOT / "audiochat" / "ui"
 PLACE = re.compile(r"\{(\w+)\}")
@@ -354,18 +354,3 @@ def test_two_replies_side_by_side_keep_the_models_words(stage, visit) -> None:
     assert "sure" in shown.split()
     assert "Esperando…" in shown
     assert "primeras palabras a los 0.40 s · primer sonido" in shown
-
-
-def test_what_is_hidden_when_the_language_changes_follows_it(stage, visit) -> None:
-    page = visit(stage.address)
-    page.wait_for_selector(".state.ready")
-    record(page, 1.0)
-    page.wait_for_selector("#correct", state="visible")
-    assert page.inner_text("#correct") == "Ask again"
-    page.click("#clear")
-    page.wait_for_selector("#correct", state="hidden")
-    page.select_option("#language", "es")
-    page.wait_for_function("document.querySelector('#retry').innerText.includes('Repetir')")
-    record(page, 1.0)
-    page.wait_for_selector("#correct", state="visible")
-    assert page.inner_text("#correct") == "Preguntar de nuevo"
