@@ -5,12 +5,14 @@ of a short turn.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import takewhile
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache
 
 from audiochat.model.torch_engine import TorchLanguageModel
@@ -62,18 +64,24 @@ class FrozenLlm:
         seen = torch.arange(len(lead) + length) < torch.tensor(
             [[len(lead) + len(e)] for e in embeds]
         )
-        hidden = self._llama.model(
-            inputs_embeds=padded,
-            attention_mask=seen.long().to(self.device),
-            past_key_values=self._read(lead, len(rows)),
-            use_cache=bool(lead),
-        ).last_hidden_state
+        with self._attention():
+            hidden = self._llama.model(
+                inputs_embeds=padded,
+                attention_mask=seen.long().to(self.device),
+                past_key_values=self._read(lead, len(rows)),
+                use_cache=bool(lead),
+            ).last_hidden_state
         picked = [
             hidden[at, len(e) - len(row.response) : len(e)]
             for at, (e, row) in enumerate(zip(embeds, rows, strict=True))
         ]
         logits: Tensor = self._llama.lm_head(torch.cat(picked))
         return logits
+
+    def _attention(self) -> AbstractContextManager[None]:
+        """On a CPU in bfloat16 the plain one: the fused one's gradient was a third of a step."""
+        slow = self.device.type == "cpu" and self._llama.dtype == torch.bfloat16
+        return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
     def _common_lead(self, rows: Sequence[Row]) -> tuple[int, ...]:
         """What all prompts begin with, but for one token: the first logits need a position."""

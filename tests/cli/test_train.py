@@ -4,6 +4,8 @@ import pytest
 
 from audiochat.cli.train import build_parser, main
 from audiochat.cli.train_connector import _recipe, _spread
+from audiochat.cli.train_ear import _ctc_recipe
+from audiochat.errors import DataError
 
 ALIGN = ("align", "--weights", "w", "--speech", "s", "--responses", "r", "--out", "o")
 
@@ -40,6 +42,15 @@ def test_the_llm_is_spread_only_over_several_processes(caplog: pytest.LogCapture
 
 
 CTC = ("ctc", "--speech", "s", "--out", "o")
+
+
+def test_sets_are_weighed_by_name() -> None:
+    options = build_parser().parse_args([*CTC, "--set-weight", "interviews=2", "phone=0.5"])
+    assert _ctc_recipe(options).set_weights == (("interviews", 2.0), ("phone", 0.5))
+    with pytest.raises(DataError, match=r"--set-weight.*interviews=2"):
+        _ctc_recipe(build_parser().parse_args([*CTC, "--set-weight", "interviews"]))
+
+
 PACK = ("pack", "--manifest", "m", "--audio-root", "a", "--out", "o")
 
 

@@ -18,7 +18,7 @@ from audiochat.model.checkpoint import load_parts
 from audiochat.model.units import Units
 from audiochat.speech_data.augmentation import AugmentationConfig
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
-from audiochat.training import curves
+from audiochat.training import curves, optimizer
 from audiochat.training.batches import SpeechBatches
 from audiochat.training.config import CTC_RECIPES, OptimizerConfig
 from audiochat.training.exercises import Planner
@@ -137,7 +137,11 @@ def test_a_set_is_drawn_as_often_as_is_said(speech: Path) -> None:
         SpeechBatches([source], units, batch_s=6, max_clip_s=5, set_weights={"interview": 2.0})
 
 
-def test_orthogonalised_singular_values_are_near_one() -> None:
+@pytest.mark.parametrize("iterated_in", [torch.float32, torch.bfloat16])
+def test_orthogonalised_singular_values_are_near_one(
+    iterated_in: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizer, "_iteration_type", lambda _: iterated_in)
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalised(torch.randn(3, 24, 60), steps=6))
     assert float(values.min()) > 0.5
