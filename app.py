@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
             prevent_thread_lock=True,
             **launch_settings(),
         )
-    except OSError as error:
+    except OSError:
         port = f"port {args.port}" if args.port else "any port from 7860 on"
         _log.error(
             "The page cannot be served at %s, %s: the port is in use or not for everyone (below "
@@ -98,7 +98,6 @@ def main(argv: list[str] | None = None) -> int:
             args.host,
             port,
         )
-        _log.debug("%s", error)
         return 1
     start_loading()
     demo.block_thread()

@@ -6,6 +6,7 @@ positions, the depthwise convolution as a channels-last 2-D one.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -93,7 +94,11 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """What `project` made → (B, T, D); without a mask all queries see all keys."""
         dropout = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        # On a CPU the kernel's gradient takes several times as long in bfloat16.
+        wide = q.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=False) if wide else nullcontext():
+            q, k, v = (one.float() for one in (q, k, v)) if wide else (q, k, v)
+            mixed = functional.scaled_dot_product_attention(q, k, v, mask, dropout)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 

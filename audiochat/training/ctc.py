@@ -20,6 +20,7 @@ from audiochat.training.batches import SpeechBatch, SpeechBatches
 from audiochat.training.config import CtcRecipe
 from audiochat.training.losses import consistency_loss, hearing_losses
 from audiochat.training.optimizer import build_optimizers
+from audiochat.training.precision import multiplies_bfloat16
 from audiochat.training.word_errors import word_error_rate
 
 CHUNKS = (4, 6, 8, 12, 16, 25)
@@ -120,7 +121,7 @@ class CtcStage:
                 assert self.augmentation is not None
                 masked = [self.augmentation.mask(features, n_features) for _ in range(views)]
                 features, n_features = torch.cat(masked), n_features.repeat(views)
-        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
+        with torch.autocast(kind, torch.bfloat16, enabled=multiplies_bfloat16(kind)):
             encoded = self.modules.encoder(features, n_features, self._context(step))
         units, phones = hearing_losses(encoded, batch, views=views)
         weight = self.recipe.phone_weight if encoded.phone_log_probs else 0.0

@@ -7,22 +7,15 @@ matrices of one shape are orthogonalised together, which keeps it cheap on a CPU
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from audiochat.training.config import OptimizerConfig
+from audiochat.training.precision import multiplies_bfloat16
 
 # Coefficients of the quintic Newton-Schulz iteration, from the Muon write-up.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
-
-
-@cache
-def _iteration_type(kind: str) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it: Muon's authors iterate in it too."""
-    fast = kind == "cuda" or (kind == "cpu" and torch.cpu.get_capabilities().get("amx_bf16"))
-    return torch.bfloat16 if fast else torch.float32
 
 
 def orthogonalised(matrices: Tensor, steps: int = 4) -> Tensor:
@@ -31,7 +24,8 @@ def orthogonalised(matrices: Tensor, steps: int = 4) -> Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    x = x.to(_iteration_type(matrices.device.type))
+    # Muon's authors iterate in bfloat16 too.
+    x = x.to(torch.bfloat16 if multiplies_bfloat16(matrices.device.type) else torch.float32)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 from audiochat.cli.train import main
 from audiochat.errors import DataError
@@ -18,7 +19,7 @@ from audiochat.model.checkpoint import load_parts
 from audiochat.model.units import Units
 from audiochat.speech_data.augmentation import AugmentationConfig
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
-from audiochat.training import curves, optimizer
+from audiochat.training import ctc, curves, optimizer
 from audiochat.training.batches import SpeechBatches
 from audiochat.training.config import CTC_RECIPES, OptimizerConfig
 from audiochat.training.exercises import Planner
@@ -137,11 +138,26 @@ def test_a_set_is_drawn_as_often_as_is_said(speech: Path) -> None:
         SpeechBatches([source], units, batch_s=6, max_clip_s=5, set_weights={"interview": 2.0})
 
 
-@pytest.mark.parametrize("iterated_in", [torch.float32, torch.bfloat16])
-def test_orthogonalised_singular_values_are_near_one(
-    iterated_in: torch.dtype, monkeypatch: pytest.MonkeyPatch
+def test_products_in_bfloat16_draw_the_same_way(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizer, "_iteration_type", lambda _: iterated_in)
+    gradients = []
+    for halved in (False, True):
+        monkeypatch.setattr(ctc, "multiplies_bfloat16", lambda _, halved=halved: halved)
+        made = stage()
+        made.loss(0, 0.0)[0].backward()
+        found = [p.grad.flatten() for p in made.modules.parameters() if p.grad is not None]
+        assert all(one.dtype == torch.float32 for one in found)
+        gradients.append(torch.cat(found))
+    assert functional.cosine_similarity(*gradients, dim=0) > 0.99
+    assert not torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("halved", [False, True])
+def test_orthogonalised_singular_values_are_near_one(
+    halved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizer, "multiplies_bfloat16", lambda _: halved)
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalised(torch.randn(3, 24, 60), steps=6))
     assert float(values.min()) > 0.5
