@@ -46,4 +46,5 @@ def test_two_processes_train_as_one_with_both_their_batches(
     together = load_parts(tmp_path / "weights").ear
     with alone.averaged():
         for one, two in zip(together.parameters(), alone.stage.modules.parameters(), strict=True):
-            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+            # Wide enough for products in bfloat16, where the processor has units for it.
+            torch.testing.assert_close(one, two, atol=5e-4, rtol=1e-4)
