@@ -47,4 +47,4 @@ def test_two_processes_train_as_one_with_both_their_batches(
     with alone.averaged():
         for one, two in zip(together.parameters(), alone.stage.modules.parameters(), strict=True):
             # Wide enough for products in bfloat16, where the processor has units for it.
-            torch.testing.assert_close(one, two, atol=5e-4, rtol=1e-4)
+            torch.testing.assert_close(one, two, atol=2e-3, rtol=1e-4)
