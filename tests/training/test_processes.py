@@ -2,18 +2,31 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 
 from audiochat.model.checkpoint import load_parts
 from audiochat.model.units import Units
 from audiochat.training.ctc import CtcStage
+from audiochat.training.precision import multiplies_bfloat16
 from audiochat.training.train import Run, RunSettings
 from tests.conftest import ROOT
 from tests.training.conftest import MakeStage
 
 LAUNCHER = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module"]
+
+
+@pytest.fixture
+def float32() -> Iterator[None]:
+    """This process without bfloat16 units, as those of `float32_process` are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", dict)
+        multiplies_bfloat16.cache_clear()
+        yield
+    multiplies_bfloat16.cache_clear()
 
 
 class BothBatches:
@@ -32,9 +45,10 @@ class BothBatches:
 
 
 def test_two_processes_train_as_one_with_both_their_batches(
-    speech: Path, stage: MakeStage, tmp_path: Path
+    speech: Path, stage: MakeStage, float32: None, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", *LAUNCHER, "audiochat", "train", "ctc"]
+    program = "tests.training.float32_process"
+    command = [sys.executable, "-m", *LAUNCHER, program, "train", "ctc"]
     command += ["--recipe", "tiny", "--batch-s", "18", "--steps", "3", "--speech", str(speech)]
     command += ["--out", str(tmp_path / "run"), "--weights", str(tmp_path / "weights")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
@@ -46,5 +60,4 @@ def test_two_processes_train_as_one_with_both_their_batches(
     together = load_parts(tmp_path / "weights").ear
     with alone.averaged():
         for one, two in zip(together.parameters(), alone.stage.modules.parameters(), strict=True):
-            # Wide enough for products in bfloat16, where the processor has units for it.
-            torch.testing.assert_close(one, two, atol=2e-3, rtol=1e-4)
+            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
