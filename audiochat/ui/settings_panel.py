@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from audiochat.errors import AudioChatError
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT, PRESETS
@@ -56,7 +57,7 @@ class Controls:
 
     def kept(self) -> list[Any]:
         """Those that stay in the browser; which voices there are is known only later."""
-        return [control for control in self.all() if control not in (self.model, self.voice)]
+        return [control for control in self.all() if control is not self.voice]
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,12 @@ def _drawing() -> dict[str, Any]:
     }
 
 
-def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
-    """Let presets write the system prompt, and let the settings come back with the visitor."""
+def connect_settings(demo: gr.Blocks, panel: Panel) -> Dependency:
+    """Let presets write the system prompt, and let the settings come back with the visitor.
+
+    Returns:
+        The event that brings them back: after it the controls hold what the visitor chose.
+    """
     prompt = panel.controls.system_prompt
     panel.preset.input(
         lambda name: PRESETS.get(name, gr.skip()), panel.preset, prompt, queue=False, **QUIET
@@ -169,10 +174,11 @@ def connect_settings(demo: gr.Blocks, panel: Panel) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
-    demo.load(restored(kept), stored, kept, queue=False, **QUIET)
+    back = demo.load(restored(kept), stored, kept, queue=False, **QUIET)
     voice = panel.controls.voice
     voice.input(lambda name: name, voice, panel.voice_kept, queue=False, **QUIET)
     demo.load(voice_off_again, panel.voice_kept, voice, queue=False, **QUIET)
+    return back
 
 
 def _stored(value: Any, key: str) -> gr.BrowserState:
@@ -233,5 +239,7 @@ def restored(kept: list[Any]) -> Any:
 def _fits(control: Any, value: Any) -> bool:
     if isinstance(control, gr.Textbox):
         return isinstance(value, str) and len(value) <= LONGEST_PROMPT
+    if isinstance(control, gr.Dropdown):
+        return value in [choice for _, choice in control.choices]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and control.minimum <= value <= control.maximum

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from audiochat.backends.base import Backend
 from audiochat.ui import words
@@ -26,8 +27,12 @@ def state_line(
     return drawn("busy", f"{stage} …", fraction) if stage else _of(answering.models.get(model))
 
 
-def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> None:
-    """Show the state on each visit, when another model is chosen, and when loading is retried."""
+def connect_state_line(page: Page, answering: Answering, back: Dependency) -> None:
+    """Show the state on each visit, when another model is chosen, and when loading is retried.
+
+    `back` is the event after which the controls hold the visitor's settings: the model whose
+    state is shown is the one chosen in an earlier visit.
+    """
     settings: dict[str, Any] = {
         "inputs": page.controls.model,
         "outputs": [page.state_line, page.load_again, page.controls.voice],
@@ -36,13 +41,14 @@ def connect_state_line(demo: gr.Blocks, page: Page, answering: Answering) -> Non
     }
     shown = partial(watch, answering, page)
     page.load_again.click(partial(shown, again=True), **settings)
-    known = gr.on([demo.load, page.controls.model.change], shown, **settings)
 
     def again(kept: Any) -> Any:
         voice = answering.voice.value
         return voice_again(voice.voices() if voice else [], kept)
 
-    known.then(again, page.panel.voice_kept, page.controls.voice, queue=False, **QUIET)
+    for listen in (back.then, page.controls.model.input):
+        known = listen(shown, **settings)
+        known.then(again, page.panel.voice_kept, page.controls.voice, queue=False, **QUIET)
 
 
 def watch(

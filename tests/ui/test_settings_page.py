@@ -4,11 +4,14 @@ import gradio as gr
 import pytest
 
 from audiochat import prompts
+from audiochat.ui.build import PageOptions, build_page, launch_settings
 from audiochat.ui.settings_panel import restored
-from tests.fakes import EchoBackend
+from tests.fakes import BeepVoice, EchoBackend
+from tests.ui.conftest import shut
 from tests.ui.visitor import ask, open_settings, toast
 
 STORED = "localStorage.getItem('audiochat.settings')"
+READY = "line => document.querySelector('.state')?.innerText.includes(line)"
 
 
 def test_settings_reach_the_model_and_the_voice_can_be_off(stage, visit) -> None:
@@ -66,6 +69,31 @@ def test_the_voice_chosen_comes_back(stage, visit, chosen: str, style: str | Non
     assert bool(stage.voice.styles) == (style is not None)
 
 
+def test_the_model_chosen_comes_back(visit, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "sounds"))
+    backends = {"first": EchoBackend(), "second": EchoBackend()}
+    backends["second"].label = "The second"
+    demo, _ = build_page(
+        lambda name, _: backends[name], BeepVoice, PageOptions(models=tuple(backends))
+    )
+    try:
+        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
+        page = visit(address)
+        open_settings(page)
+        stored = page.evaluate(STORED)
+        page.get_by_label("Model", exact=True).click()
+        page.get_by_role("option", name="second").click()
+        page.wait_for_function(f"before => {STORED} !== before", arg=stored)
+        page.wait_for_function(READY, arg="Ready: The second")
+        page.reload()
+        page.wait_for_function(READY, arg="Ready: The second")
+        ask(page, "hello")
+        assert len(backends["second"].conversations) == 1
+        assert not backends["first"].conversations
+    finally:
+        shut(demo)
+
+
 def test_a_preset_writes_the_system_prompt(stage, visit) -> None:
     backend = EchoBackend()
     page = visit(stage.set(backend).address)
@@ -96,8 +124,10 @@ def test_stored_settings_that_are_none_change_nothing() -> None:
         gr.Slider(0, 2, 1),
         gr.Textbox("words", label="words"),
         gr.Number(3, minimum=0, maximum=9),
+        gr.Dropdown(["one", "two"]),
     ]
     restore = restored(kept)
-    assert restore([1.5, "other", 4]) == [1.5, "other", 4]
-    for stored in (None, "x", {}, [1], [float("nan"), 5, True], [99, "w" * 9999, "4"]):
+    assert restore([1.5, "other", 4, "two"]) == [1.5, "other", 4, "two"]
+    wrong: tuple[object, ...] = ([float("nan"), 5, True, "three"], [99, "w" * 9999, "4", ["one"]])
+    for stored in (None, "x", {}, [1], *wrong):
         assert all(isinstance(value, dict) for value in restore(stored))
