@@ -7,6 +7,7 @@ with the page's other sounds.
 import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,13 @@ from audiochat.ui.visitors import Visitors
 
 if TYPE_CHECKING:
     from audiochat.ui.page import Page
+
+MAX_SAVING = 8
+"""Visitors who save at a time, waiting for their video or not."""
+
+DRAWING = threading.Lock()
+"""Held while a video is drawn, which takes every core: the others' come later, but their other
+files at once."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,7 +67,7 @@ def connect_saving(page: "Page", visitors: Visitors) -> None:
         write_down,
         page.visitor,
         page.saved,
-        concurrency_limit=1,
+        concurrency_limit=MAX_SAVING,
         concurrency_id="saving",  # drawing a video takes long: nothing else waits for it
         api_visibility="private",
     )
@@ -85,7 +93,8 @@ def save(session: Session, folder: Path) -> Iterator[Any]:
                 str(shutil.move(Path(whole) / name, made / name)) for name in (PAGE_NAME, ZIP_NAME)
             ]
         yield gr.File(files, visible=True)
-        write_video(recording, made / VIDEO_NAME)
+        with DRAWING:
+            write_video(recording, made / VIDEO_NAME)
         yield gr.File([*files, str(made / VIDEO_NAME)], visible=True)
     except AudioChatError as error:
         gr.Warning(str(error))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import threading
 import zipfile
 from pathlib import Path
 
@@ -120,6 +121,20 @@ def test_what_is_left_of_saving_is_what_is_offered(tmp_path: Path) -> None:
         *(["conversation.mp4"] * bool(shutil.which("ffmpeg"))),
     }
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == offered
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="a video needs ffmpeg")
+def test_only_the_video_waits_for_the_one_being_drawn(tmp_path: Path) -> None:
+    saved = saving.save(Session().ask(Message.user(tone(1.0))), tmp_path)
+    with saving.DRAWING:
+        assert len(next(saved).value) == 2
+        done = threading.Thread(target=lambda: list(saved))
+        done.start()
+        done.join(0.5)
+        assert done.is_alive()
+        assert not list(tmp_path.rglob("*.mp4"))
+    done.join(60)
+    assert len(list(tmp_path.rglob("*.mp4"))) == 1
 
 
 def test_a_question_saved_without_its_answer_is_opened_as_that(tmp_path: Path) -> None:
