@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from audiochat.cli.train_connector import add_align, add_responses
-from audiochat.cli.train_ear import add_average, add_ctc, add_splice
+from audiochat.cli.train_ear import add_average, add_ctc
 from audiochat.cli.train_lm import add_lm
 from audiochat.cli.training_run import Steps, add_step, named_number, whole
 from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
@@ -34,7 +34,6 @@ def build_parser() -> argparse.ArgumentParser:
     steps = parser.add_subparsers(required=True, metavar="STEP")
     _add_pack(steps)
     _add_synthesize(steps)
-    add_splice(steps)
     add_ctc(steps)
     add_average(steps)
     add_lm(steps)

@@ -106,6 +106,9 @@ def add_align(steps: Steps) -> None:
     parser.add_argument(
         "--shard-llm", action=argparse.BooleanOptionalAction, help="over the processes, if several"
     )
+    parser.add_argument(
+        "--shrink", type=SHARE, help="write a hybrid with this share of its residual, at the end"
+    )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--json", type=Path, metavar="OUT", help="the figures of the run")
     add_length(parser, 20)
@@ -120,7 +123,6 @@ def _add_llm(parser: argparse.ArgumentParser) -> None:
 
 def _align(options: argparse.Namespace) -> None:
     recipe = _recipe(options)  # before the slow imports, as it may be wrong usage
-    from audiochat.model.checkpoint import save_parts
     from audiochat.training.align import AlignStage
     from audiochat.training.processes import Processes
     from audiochat.training.sharding import shard_layers
@@ -153,8 +155,18 @@ def _align(options: argparse.Namespace) -> None:
         return
     if ended(run.share, options.weights):
         with run.averaged():
-            save_parts(parts, options.weights)
+            _write(parts, options)
     _tell(options, stage, run, figures)
+
+
+def _write(parts: "TrainedParts", options: argparse.Namespace) -> None:
+    from audiochat.model.checkpoint import save_parts
+    from audiochat.model.connector import HybridConnector
+
+    hybrid = parts.connectors.get("hybrid")
+    if options.shrink is not None and isinstance(hybrid, HybridConnector):
+        hybrid.shrink(options.shrink)
+    save_parts(parts, options.weights)
 
 
 def _parts(
@@ -211,6 +223,8 @@ def _recipe(options: argparse.Namespace) -> AlignRecipe:
             f"--recipe {options.recipe} is meant for {recipe.llm}, and for {recipe.speech}: say "
             "with --llm FOLDER where the LLM is."
         )
+    if options.shrink is not None and recipe.connector != "hybrid":
+        options.usage_error("--shrink goes with --connector hybrid: the other has no residual.")
     return recipe
 
 

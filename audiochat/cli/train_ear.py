@@ -6,8 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from audiochat.cli.training_run import (
     POSITIVE,
     SHARE,
@@ -17,7 +15,6 @@ from audiochat.cli.training_run import (
     ended,
     named_number,
     number,
-    whole,
 )
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
@@ -51,29 +48,6 @@ def add_ctc(steps: Steps) -> None:
     )
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda (%(default)s)")
-
-
-def add_splice(steps: Steps) -> None:
-    """Add `train splice`."""
-    parser = add_step(steps, "splice", _splice, "make new clips from pieces of packed ones")
-    parser.add_argument("--speech", type=Path, nargs="+", required=True, help="packed folders")
-    parser.add_argument("--weights", type=Path, required=True, help="whose ear finds the words")
-    parser.add_argument("--out", type=Path, required=True, help="the packed folder, made anew")
-    parser.add_argument("--times", type=whole(1), default=1, help="uses of each piece")
-    parser.add_argument("--seed", type=int, default=1)
-
-
-def _splice(options: argparse.Namespace) -> None:
-    from audiochat.model.checkpoint import load_parts
-    from audiochat.training.splicing import pieces_of, splice
-
-    speech = [source for folder in options.speech for source in packed_folders(folder)]
-    parts = load_parts(options.weights)
-    found = pieces_of(parts.ear.eval(), parts.units, speech)
-    total = sum(len(source) for source in speech)
-    pieces = [piece for clip in tqdm(found, total=total, unit="clip") for piece in clip]
-    made = splice(pieces, speech, options.out, times=options.times, seed=options.seed)
-    print(f"{total} clips in {len(pieces)} pieces: {made.clips} new clips, {made.hours:.2f} hours")
 
 
 def add_average(steps: Steps) -> None:

@@ -118,6 +118,17 @@ class HybridConnector(nn.Module):
         residual = doubts[..., None] * self.residual(torch.cat([frames, scaled], -1))
         return token_embeds + self.config.embedding_rms * residual
 
+    @torch.no_grad()
+    def shrink(self, share: float) -> None:
+        """Go back towards the words alone: the residual is `share` of what it was.
+
+        Between what was trained and what it began from lies a model that keeps the gain and strays
+        less (Wortsman et al. 2022, robust fine-tuning).
+        """
+        last = self.residual[-1]
+        for weights in last.parameters():
+            weights.mul_(share)
+
 
 def frames_beneath(frames: Tensor, spans: list[tuple[int, int]]) -> Tensor:
     """The mean frame of each span of first and last frame: frames (T, D) → (L, D)."""

@@ -27,6 +27,11 @@ def test_the_recipe_for_a_large_llm_wants_to_know_where_it_is(
     assert "--llm FOLDER" in said
 
 
+def test_only_a_hybrid_has_a_residual_to_shrink(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, *ALIGN, "--connector", "end_to_end", "--shrink", "0.5")
+    assert "--connector hybrid" in said
+
+
 def test_the_llm_is_spread_only_over_several_processes(caplog: pytest.LogCaptureFixture) -> None:
     def recipe(n_processes: int, *more: str):
         options = build_parser().parse_args([*ALIGN, "--recipe", "paper", "--llm", "l", *more])
