@@ -16,9 +16,10 @@ from audiochat.cli.training_run import (
     named_number,
     number,
 )
+from audiochat.errors import DataError
 from audiochat.speech_data.packed import PackedSpeech, packed_folders
 from audiochat.training import curves
-from audiochat.training.config import CTC_RECIPES, CtcRecipe
+from audiochat.training.config import AUGMENTATIONS, CTC_RECIPES, CtcRecipe, OptimizerConfig
 
 if TYPE_CHECKING:
     from audiochat.model.units import Units
@@ -46,6 +47,16 @@ def add_ctc(steps: Steps) -> None:
     parser.add_argument(
         "--cool-down", type=number(high=1, above=True), help="share of the run that cools down"
     )
+    parser.add_argument(
+        "--rate", type=POSITIVE, default=1.0, help="times the recipe's peak rates (%(default)s)"
+    )
+    parser.add_argument(
+        "--augmentation",
+        nargs="+",
+        choices=sorted(AUGMENTATIONS),
+        help="how clips are changed: one throughout, or two, at the start and at the end",
+    )
+    parser.add_argument("--seed", type=int, help="of the draws; another one for a run gone on with")
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda (%(default)s)")
 
@@ -112,16 +123,32 @@ def _ctc(options: argparse.Namespace) -> None:
 
 def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
     recipe = CTC_RECIPES[options.recipe]
-    names = ("batch_s", "human_weight", "consistency", "phone_weight", "augment_from")
+    names = ("batch_s", "human_weight", "consistency", "phone_weight", "augment_from", "seed")
     given = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if options.set_weight:
         weights = [named_number(one, "--set-weight", "interviews=2") for one in options.set_weight]
         recipe = replace(recipe, set_weights=tuple(weights))
-    if options.cool_down is None:
-        return recipe
-    optimizer = replace(recipe.optimizer, cool_down_share=options.cool_down)
-    return replace(recipe, optimizer=optimizer)
+    if options.augmentation:
+        recipe = _augmented(recipe, options)
+    return replace(recipe, optimizer=_optimizer(recipe.optimizer, options))
+
+
+def _augmented(recipe: CtcRecipe, options: argparse.Namespace) -> CtcRecipe:
+    names = options.augmentation
+    if len(names) > 2:
+        raise DataError("--augmentation takes one name, or two: at the start and at the end.")
+    if options.augment_from is None and recipe.augment_from == 1:  # never, which is not meant here
+        recipe = replace(recipe, augment_from=0.0)
+    start, end = AUGMENTATIONS[names[0]], AUGMENTATIONS[names[-1]]
+    return replace(recipe, augmentation=start, augmentation_at_end=end)
+
+
+def _optimizer(config: OptimizerConfig, options: argparse.Namespace) -> OptimizerConfig:
+    rates = {name: getattr(config, name) * options.rate for name in ("muon_lr", "adam_lr")}
+    if options.cool_down is not None:
+        rates["cool_down_share"] = options.cool_down
+    return replace(config, **rates)
 
 
 def _units(

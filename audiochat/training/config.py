@@ -45,8 +45,8 @@ class CtcRecipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
     """None trains on the clips as they are."""
-    strongest: AugmentationConfig | None = None
-    """What the augmentation grows to at the run's end; None leaves it as it is."""
+    augmentation_at_end: AugmentationConfig | None = None
+    """What the augmentation moves to until the run's end; None leaves it as it is."""
     augment_from: float = 1.0
     """Share of the run after which augmentation starts; 1 is never: a CPU sees the human clips only
     a few times, and measured better without."""
@@ -113,6 +113,9 @@ class AlignRecipe:
             raise DataError(f"--encoder-rate {self.encoder_rate} must not be below 0.")
 
 
+AUGMENTATIONS = {"mild": AugmentationConfig(), "strong": STRONG}
+"""By name, for the command line."""
+
 EMBEDDED = CtcRecipe()
 CTC_RECIPES = {
     "embedded": EMBEDDED,
@@ -127,7 +130,7 @@ CTC_RECIPES = {
     "gpu": replace(
         EMBEDDED,
         encoder=EncoderConfig(dim=256, n_layers=12, ffn_ratio=4, phones_every=4, dropout=0.05),
-        strongest=STRONG,
+        augmentation_at_end=STRONG,
         augment_from=0.1,
         batch_s=1800.0,
         human_weight=4.0,

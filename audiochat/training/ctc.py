@@ -68,7 +68,7 @@ class CtcStage:
                 recipe.augmentation,
                 noise_folder=noise_folder,
                 seed=recipe.seed,
-                until=recipe.strongest,
+                until=recipe.augmentation_at_end,
             )
             if recipe.augmentation
             else None

@@ -6,6 +6,8 @@ from audiochat.cli.train import build_parser, main
 from audiochat.cli.train_connector import _recipe, _spread
 from audiochat.cli.train_ear import _ctc_recipe
 from audiochat.errors import DataError
+from audiochat.speech_data.augmentation import STRONG, AugmentationConfig
+from audiochat.training.config import CTC_RECIPES
 
 ALIGN = ("align", "--weights", "w", "--speech", "s", "--responses", "r", "--out", "o")
 
@@ -54,6 +56,27 @@ def test_sets_are_weighed_by_name() -> None:
     assert _ctc_recipe(options).set_weights == (("interviews", 2.0), ("phone", 0.5))
     with pytest.raises(DataError, match=r"--set-weight.*interviews=2"):
         _ctc_recipe(build_parser().parse_args([*CTC, "--set-weight", "interviews"]))
+
+
+def test_rates_augmentation_and_seed_are_set_by_flags() -> None:
+    shipped = CTC_RECIPES["embedded"]
+    flags = ("--rate", "0.3", "--augmentation", "strong", "mild", "--seed", "2")
+    recipe = _ctc_recipe(build_parser().parse_args([*CTC, *flags]))
+    for rate in ("muon_lr", "adam_lr"):
+        expected = 0.3 * getattr(shipped.optimizer, rate)
+        assert getattr(recipe.optimizer, rate) == pytest.approx(expected)
+    assert (recipe.augmentation, recipe.augmentation_at_end) == (STRONG, AugmentationConfig())
+    assert (recipe.augment_from, recipe.seed) == (0.0, 2)
+    assert _ctc_recipe(build_parser().parse_args(CTC)) == shipped
+
+
+def test_one_augmentation_serves_throughout_and_three_are_refused() -> None:
+    flags = ("--augmentation", "strong", "--augment-from", "0.5")
+    recipe = _ctc_recipe(build_parser().parse_args([*CTC, *flags]))
+    assert (recipe.augmentation, recipe.augmentation_at_end) == (STRONG, STRONG)
+    assert recipe.augment_from == 0.5
+    with pytest.raises(DataError, match="one name, or two"):
+        _ctc_recipe(build_parser().parse_args([*CTC, "--augmentation", *["mild"] * 3]))
 
 
 PACK = ("pack", "--manifest", "m", "--audio-root", "a", "--out", "o")
