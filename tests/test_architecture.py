@@ -30,7 +30,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "turn_taking",
         "hands_free",
     ),
-    ("model", "backends.base", "voices.base"),
+    # The model asks espeak-ng how the words it may have heard are pronounced.
+    ("model", "backends.base", "voices.base", "voices.espeak"),
     # speech_data stands beside the engines, for it makes speech with one of them.
     ("backends", "voices", "speech_data"),
     ("turn",),

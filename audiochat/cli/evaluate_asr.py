@@ -16,10 +16,11 @@ from audiochat.evaluation import asr, streamed
 from audiochat.evaluation.clips import Clip, ClipSet, Noises, lay_noise, read_clips, read_noises
 from audiochat.evaluation.peers import PEERS
 from audiochat.evaluation.provenance import write_json
-from audiochat.model.alignment import Read
 from audiochat.model.audio_chat_llama import AudioChatLlama
 from audiochat.model.beam_search import BeamSearch
+from audiochat.model.ear import Read
 from audiochat.model.ngram import FILE_NAME, Ngrams
+from audiochat.model.reader import Reader
 from audiochat.model.streaming import stream_context
 
 
@@ -101,7 +102,7 @@ def _use_beam(
 def _beam_reader(options: argparse.Namespace, model: AudioChatLlama) -> Read:
     """A beam search with the n-gram model given, or with the one that came with the weights."""
     if options.lm:
-        return BeamSearch(model.parts.units, Ngrams.load(options.lm / FILE_NAME)).read
+        return _reader(model, Ngrams.load(options.lm / FILE_NAME))
     if model.read:
         return model.read
     print(
@@ -109,7 +110,12 @@ def _beam_reader(options: argparse.Namespace, model: AudioChatLlama) -> Read:
         "`python -m audiochat train lm`.",
         file=sys.stderr,
     )
-    return BeamSearch(model.parts.units, None).read
+    return _reader(model, None)
+
+
+def _reader(model: AudioChatLlama, ngrams: Ngrams | None) -> Read:
+    units = model.parts.units
+    return Reader(BeamSearch(units, ngrams), units, model.lm)
 
 
 def _hear_streamed(

@@ -12,9 +12,9 @@ from audiochat.cli.train_connector import add_align, add_responses
 from audiochat.cli.train_ear import add_average, add_ctc
 from audiochat.cli.train_lm import add_lm
 from audiochat.cli.training_run import Steps, add_step, named_number, whole
+from audiochat.model.phones import pronounce
 from audiochat.speech_data.manifest import Manifest, ManifestLine, read_manifest
 from audiochat.speech_data.packed import pack_manifest
-from audiochat.speech_data.phones import pronounce
 
 if TYPE_CHECKING:
     from audiochat.speech_data.synthesis import PartReport

@@ -22,6 +22,7 @@ from audiochat.model.audio_chat_llama import AudioChatLlama, Prompt
 from audiochat.model.generate import Token, generate
 from audiochat.model.language_model import Cache, LanguageModel
 from audiochat.model.long_recordings import PartAnswer
+from audiochat.model.prefix_store import n_common
 from audiochat.sampling import Sampling
 
 TEXT = "text"
@@ -266,20 +267,14 @@ class _SystemPrompt:
             )
             for word in ("yes", "no")
         )
-        n = _common(one.keys, other.keys)
+        n = n_common(one.keys, other.keys)
         cache = model.lm.extend(one.embeds[:n])[1] if n else None
         return cls(one.keys[:n], cache)
 
     def beginning(self, keys: Sequence[Hashable]) -> Cache | None:
         """A copy of what a prompt has in common with it; the prompt's last position is new."""
-        n = min(_common(self.keys, keys), len(keys) - 1)
+        n = min(n_common(self.keys, keys), len(keys) - 1)
         return self.cache.prefix(n) if self.cache and n > 0 else None
-
-
-def _common(ours: Sequence[Hashable], theirs: Sequence[Hashable]) -> int:
-    """How many positions are the same from the beginning."""
-    pairs = enumerate(zip(ours, theirs, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
 
 
 def _summed_nll(lm: LanguageModel, prompt: Prompt, ids: Sequence[int], cache: Cache) -> float:
@@ -287,7 +282,7 @@ def _summed_nll(lm: LanguageModel, prompt: Prompt, ids: Sequence[int], cache: Ca
     before = len(prompt.embeds) - 1
     again = cache.prefix(before) if before else None
     asked = np.concatenate([prompt.embeds[before:], lm.embed(ids)[:-1]])
-    logits = lm.score(asked, again).astype(np.float64)
+    logits = lm.score(asked, again)[0].astype(np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
     chosen = logits[np.arange(len(ids)), np.asarray(ids)]
     return float((np.log(np.exp(logits).sum(axis=-1)) - chosen).sum())

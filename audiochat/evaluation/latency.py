@@ -218,7 +218,7 @@ def _greedy(model: LanguageModel, prompt: list[int]) -> list[int]:
 
 def _loss(model: LanguageModel, prompt: list[int], reply: list[int]) -> float:
     """Mean negative log-likelihood of the reply's tokens after the prompt."""
-    logits = model.score(model.embed([*prompt, *reply]))[len(prompt) - 1 : -1].astype(np.float64)
+    logits = model.score(model.embed([*prompt, *reply]))[0][len(prompt) - 1 : -1].astype(np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
     chosen = logits[np.arange(len(reply)), reply]
     return float((np.log(np.exp(logits).sum(axis=-1)) - chosen).mean())

@@ -13,7 +13,7 @@ from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.evaluation import asr
 from audiochat.evaluation.clips import Clip
 from audiochat.evaluation.metrics import count_errors, ratio, ratio_ci95
-from audiochat.model.alignment import Read
+from audiochat.model.ear import Read
 from audiochat.model.streaming import StreamedHearing
 
 PIECE_SAMPLES = SAMPLE_RATE // 10
@@ -48,7 +48,7 @@ def _hear(heard: StreamedHearing, clip: Clip, read: Read | None) -> Streamed:
         last = time.perf_counter()
         heard = heard.feed(Waveform(samples[start : start + PIECE_SAMPLES]))
     hearing = heard.finish()
-    text = read(hearing.log_probs).text if read else hearing.text
+    text = read(hearing).text if read else hearing.text
     ended = time.perf_counter()
     errors = count_errors(clip.line.spoken, text)
     return Streamed(asr.HeardClip(clip, text, errors, ended - began), ended - last)

@@ -1,8 +1,6 @@
 """From CTC posteriors to words: greedy reading with confidences, and forced alignment."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -78,10 +76,6 @@ def _sound_starts_s(waveform: Waveform) -> float:
         return 0.0
     power = np.square(whole, dtype=np.float64).mean(1)
     return int((power >= power.max() * 10 ** (QUIET_DB / 10)).argmax()) * QUIET_BLOCK_S
-
-
-Read: TypeAlias = Callable[[Tensor], Reading]
-"""(T, V) log posteriors of one clip to its reading."""
 
 
 def greedy_units(log_probs: Tensor) -> list[tuple[int, int, float]]:

@@ -15,11 +15,10 @@ import torch
 from audiochat.audio import SAMPLE_RATE, Waveform, decode
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ModelError
-from audiochat.model.alignment import Read
 from audiochat.model.audio_embeds import UNHEARD, audio_embeds
 from audiochat.model.checkpoint import TrainedParts, load_parts
 from audiochat.model.conformer import Context
-from audiochat.model.ear import Hearing, listen
+from audiochat.model.ear import Hearing, Read, listen
 from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.generate import Token, generate
 from audiochat.model.hearings import Hearings
@@ -295,4 +294,4 @@ def load(
         from audiochat.model.torch_engine import TorchLanguageModel
 
         lm = TorchLanguageModel.load(Path(llm), device=device)
-    return AudioChatLlama(parts, lm, arm=arm, read=beam_reader(folder, parts.units))
+    return AudioChatLlama(parts, lm, arm=arm, read=beam_reader(folder, parts.units, lm))

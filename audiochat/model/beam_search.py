@@ -21,11 +21,12 @@ NEVER = -math.inf
 class BeamConfig:
     """How wide to search and how much to believe the n-gram model.
 
-    The widths keep a clip of 5 s within a third of a second of one core; the weights were chosen
-    on the development clips for the shipped encoder. A better one wants less of the n-gram model.
+    Wider than the best text needs, for `reader` chooses among those that are left: a clip of 5 s
+    takes a tenth of a second of one core. The weights were chosen on the development clips for the
+    shipped encoder. A better one wants less of the n-gram model.
     """
 
-    width: int = 24
+    width: int = 96
     """Prefixes kept after each frame."""
     min_log_posterior: float = -8.0
     """Units less likely than this in a frame are not tried there."""
@@ -44,6 +45,17 @@ class BeamConfig:
         """Refuse a search that finds nothing."""
         if self.width < 1 or self.max_units < 1:
             raise ModelError("A beam search needs a width and max_units of at least 1.")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One of the texts that a search found."""
+
+    units: tuple[int, ...]
+    sound: float
+    """Its log posterior, over all paths the search followed."""
+    words: float
+    """What the n-gram model and the word bonuses add."""
 
 
 class WordScores:
@@ -139,11 +151,16 @@ class BeamSearch:
 
     def best_units(self, log_probs: Tensor) -> list[int]:
         """log_probs: (T, V) of one clip → the units of the best prefix."""
+        return list(self.found(log_probs)[0].units)
+
+    def found(self, log_probs: Tensor) -> list[Found]:
+        """log_probs: (T, V) of one clip → all prefixes kept at its end, the best first."""
         root = _Prefix(blank=0.0, score=0.0, context=self._scores.start if self._scores else "")
         beam = [root]
         for blank, units in self._likely(log_probs):
             beam = self._step(beam, blank, units)
-        return max(beam, key=self._final_score).units()
+        ends = [self._finished(prefix) for prefix in beam]
+        return sorted(ends, key=lambda end: end.sound + end.words, reverse=True)
 
     def _likely(self, log_probs: Tensor) -> list[tuple[float, list[tuple[int, float]]]]:
         """For each frame the blank's log posterior, and the units worth trying with theirs."""
@@ -215,13 +232,13 @@ class BeamSearch:
         child.ahead = self._scores.begun(child.word)
         return child
 
-    def _final_score(self, prefix: _Prefix) -> float:
-        """The score once no more is said."""
-        sound = _add(prefix.blank, prefix.sounded)
-        if self._scores is None:
-            return sound
-        context, worth = self._scores.whole(prefix.context, prefix.word)
-        return sound + prefix.worth + worth + self._scores.end(context)
+    def _finished(self, prefix: _Prefix) -> Found:
+        """A prefix once no more is said."""
+        words = 0.0
+        if self._scores is not None:
+            context, worth = self._scores.whole(prefix.context, prefix.word)
+            words = prefix.worth + worth + self._scores.end(context)
+        return Found(tuple(prefix.units()), _add(prefix.blank, prefix.sounded), words)
 
 
 def _add(one: float, other: float) -> float:

@@ -1,7 +1,8 @@
 """The ear: features, encoder and units together. Waveforms in, frames and words out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class Hearing:
     """(T, D)"""
     log_probs: Tensor
     """(T, V)"""
+    phone_log_probs: Tensor
+    """(R·T, P), R to a frame; R is 0 where the ear guesses no phones."""
 
     @property
     def text(self) -> str:
@@ -33,6 +36,16 @@ class Hearing:
     def confidence(self) -> float:
         """0 to 1."""
         return self.reading.confidence
+
+    def cut(self, first: int, last: int, reading: Reading) -> Self:
+        """The frames from one to the one before another, with a reading of their own."""
+        rate = len(self.phone_log_probs) // max(1, len(self.log_probs))
+        phones = self.phone_log_probs[first * rate : last * rate]
+        return type(self)(reading, self.frames[first:last], self.log_probs[first:last], phones)
+
+
+Read: TypeAlias = Callable[[Hearing], Reading]
+"""A hearing to a better reading of it."""
 
 
 class Ear(nn.Module):
@@ -80,5 +93,14 @@ def listen(
     for row, count in enumerate(encoded.n_frames.tolist()):
         log_probs = encoded.log_probs[row, :count].float().cpu()
         frames = encoded.frames[row, :count].float().cpu()
-        hearings.append(Hearing(read_greedily(log_probs, units), frames, log_probs))
+        phones = phones_heard(encoded)[row].float().cpu()
+        rate = len(phones) // encoded.frames.shape[1]
+        reading = read_greedily(log_probs, units)
+        hearings.append(Hearing(reading, frames, log_probs, phones[: rate * count]))
     return hearings
+
+
+def phones_heard(encoded: Encoded) -> Tensor:
+    """(B, R·T, P) log posteriors of the last guess at phones; (B, 0, 0) where there is none."""
+    guesses = encoded.phone_log_probs
+    return guesses[-1] if guesses else encoded.frames.new_zeros(len(encoded.frames), 0, 0)

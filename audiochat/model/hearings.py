@@ -8,16 +8,15 @@ from dataclasses import replace
 from threading import Lock
 
 from audiochat.audio import Waveform
-from audiochat.model.alignment import Read
 from audiochat.model.checkpoint import TrainedParts
-from audiochat.model.ear import Hearing
+from audiochat.model.ear import Hearing, Read
 from audiochat.model.streaming import StreamedHearing
 from audiochat.model.windows import hear_in_windows, hear_whole, window_cuts
 
 MAX_HEARINGS = 1_024
 """Recordings whose hearing is kept: a conversation's are all needed again at its next turn."""
 MAX_FRAMES = 45_000
-"""Frames of all of them: an hour of speech, about 130 MB."""
+"""Frames of all of them: an hour of speech, about 160 MB."""
 MAX_WINDOWS = 40
 """Windows of long recordings that are kept apart: those of ten minutes, about 25 MB."""
 
@@ -63,7 +62,7 @@ class Hearings:
             if hearing is None and streamed is not None:
                 hearing = streamed.completed(waveform)
                 if read:
-                    hearing = replace(hearing, reading=read(hearing.log_probs))
+                    hearing = replace(hearing, reading=read(hearing))
             elif hearing is None:
                 hearing = hear_whole(
                     self._parts.ear, self._parts.units, waveform, read, known=self._windows

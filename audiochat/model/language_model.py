@@ -90,8 +90,8 @@ class LanguageModel(Protocol):
         """
         ...
 
-    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> np.ndarray:
-        """Gives the logits (L, V) float32 after every position of embeds (L, H).
+    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> tuple[np.ndarray, Cache]:
+        """Gives the logits (L, V) float32 after every position of embeds (L, H), and the cache.
 
         A cache of what was read before them is used up and must not be used again.
         """

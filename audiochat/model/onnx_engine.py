@@ -151,14 +151,15 @@ class OnnxLanguageModel:
             logits = self._run(chunk, longer, keep=[len(chunk) - 1])
         return logits[0], longer
 
-    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> np.ndarray:
+    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> tuple[np.ndarray, Cache]:
         """Gives the logits (L, V) after every position; see `LanguageModel.score`."""
         assert cache is None or isinstance(cache, OnnxCache)
         filled = cache.length if cache else 0
         check_room(filled, len(embeds), self.context_length)
         longer = self._with_room(cache, filled + len(embeds), 0)
         chunks = [embeds[start : start + _CHUNK] for start in range(0, len(embeds), _CHUNK)]
-        return np.concatenate([self._run(chunk, longer, range(len(chunk))) for chunk in chunks])
+        logits = [self._run(chunk, longer, range(len(chunk))) for chunk in chunks]
+        return np.concatenate(logits), longer
 
     def _with_room(self, cache: OnnxCache | None, length: int, reserve: int) -> OnnxCache:
         """Gives the cache itself while it has room, and else a larger copy."""

@@ -32,7 +32,7 @@ class PrefixStore:
         with self._lock:
             best, length = None, 0
             for known in self._entries:
-                common = _common(known, keys)
+                common = n_common(known, keys)
                 if common > length:
                     best, length = known, common
             length = min(length, len(keys) - 1)
@@ -56,14 +56,14 @@ class PrefixStore:
             return
         with self._lock:
             for known in list(self._entries):
-                if _common(known, keys) == len(known):
+                if n_common(known, keys) == len(known):
                     del self._entries[known]
             self._entries[tuple(keys)] = copy
             while self.n_bytes > self.max_bytes:
                 del self._entries[next(iter(self._entries))]
 
 
-def _common(known: Sequence[Hashable], keys: Sequence[Hashable]) -> int:
-    """Counts the positions that two histories share from their beginning."""
-    pairs = enumerate(zip(known, keys, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(known), len(keys)))
+def n_common(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
+    """Counts the positions that two sequences share from their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -67,6 +67,15 @@ def assemble(conversation: Conversation, lm: LanguageModel) -> list[Segment]:
     return _segments(lm.chat_template.render(messages), contents, lm.tokenizer)
 
 
+def prompt_ids(lm: LanguageModel, conversation: Conversation) -> list[int]:
+    """The tokens of a conversation without recordings, up to where the reply begins."""
+    ids: list[int] = []
+    for segment in assemble(conversation, lm):
+        assert isinstance(segment, TokenSegment)
+        ids += segment.ids
+    return ids
+
+
 def newest_replies(conversation: Conversation, lm: LanguageModel) -> tuple[int, ...]:
     """Gives the tokens of the newest replies, for the repetition penalty of the next one."""
     replies = [message.text for message in conversation.messages if message.role == "assistant"]

@@ -15,7 +15,7 @@ from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.model.alignment import read_greedily
 from audiochat.model.config import EncoderConfig
 from audiochat.model.conformer import Conformer, ConformerBlock, Context, Encoded, rotary_tables
-from audiochat.model.ear import Ear, Hearing, as_batch
+from audiochat.model.ear import Ear, Hearing, as_batch, phones_heard
 from audiochat.model.features import HOP, WINDOW
 from audiochat.model.units import BLANK, Units
 
@@ -203,6 +203,8 @@ class StreamedHearing:
     """(T, D) of each chunk."""
     log_probs: tuple[Tensor, ...] = ()
     """(T, V) of each chunk."""
+    phone_log_probs: tuple[Tensor, ...] = ()
+    """(R·T, P) of each chunk."""
     unit_ids: tuple[int, ...] = ()
     """The units read so far; later chunks only add to them."""
     last_unit: int = BLANK
@@ -235,7 +237,9 @@ class StreamedHearing:
         config = self.ear.encoder.config
         log_probs = torch.cat([torch.zeros(0, config.n_units), *whole.log_probs])
         frames = torch.cat([torch.zeros(0, config.dim), *whole.frames])
-        return Hearing(read_greedily(log_probs, self.units), frames, log_probs)
+        guessed = whole.phone_log_probs
+        phones = torch.cat(guessed) if guessed else torch.zeros(0, 0)
+        return Hearing(read_greedily(log_probs, self.units), frames, log_probs, phones)
 
     def completed(self, whole: Waveform) -> Hearing:
         """Hear the rest of a recording whose beginning, and nothing else, has been fed."""
@@ -254,6 +258,10 @@ class StreamedHearing:
             self,
             frames=(*self.frames, *(chunk.frames[0].float().cpu() for chunk in chunks)),
             log_probs=(*self.log_probs, *log_probs),
+            phone_log_probs=(
+                *self.phone_log_probs,
+                *(phones_heard(chunk)[0].float().cpu() for chunk in chunks),
+            ),
             unit_ids=tuple(ids),
             last_unit=last,
         )

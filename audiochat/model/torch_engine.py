@@ -8,6 +8,7 @@ import audiochat.torchaudio_guard  # noqa: F401  before transformers, which impo
 # isort: split
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,22 +142,27 @@ class TorchLanguageModel:
             use_cache=True,
             logits_to_keep=1,
         )
-        layers = [(layer.keys, layer.values) for layer in read.past_key_values.layers]
-        return _to_numpy(read.logits[0, -1]), TorchCache(layers)
+        return _to_numpy(read.logits[0, -1]), _kept(read)
 
     @torch.inference_mode()
-    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> np.ndarray:
+    def score(self, embeds: np.ndarray, cache: Cache | None = None) -> tuple[np.ndarray, Cache]:
         """Gives the logits (L, V) after every position; see `LanguageModel.score`."""
         assert cache is None or isinstance(cache, TorchCache)
         check_room(cache.length if cache else 0, len(embeds), self.context_length)
-        past = DynamicCache(cache.layers) if cache else None
         read = self.llama(
-            inputs_embeds=self._batch(embeds), past_key_values=past, use_cache=cache is not None
+            inputs_embeds=self._batch(embeds),
+            past_key_values=DynamicCache(cache.layers if cache else None),
+            use_cache=True,
         )
-        return _to_numpy(read.logits[0])
+        return _to_numpy(read.logits[0]), _kept(read)
 
     def _batch(self, embeds: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(embeds).to(self.device, self.llama.dtype)[None]
+
+
+def _kept(read: Any) -> TorchCache:
+    """The keys and values after a call of the model, which says nothing of their types."""
+    return TorchCache([(layer.keys, layer.values) for layer in read.past_key_values.layers])
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:

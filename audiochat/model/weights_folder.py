@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from audiochat.errors import ModelError
-from audiochat.model.alignment import Read
 from audiochat.model.beam_search import BeamSearch
+from audiochat.model.ear import Read
+from audiochat.model.language_model import LanguageModel
 from audiochat.model.ngram import FILE_NAME, FOLDER_NAME, Ngrams
+from audiochat.model.reader import Reader
 from audiochat.model.units import Units
 
 PACKAGE = Path(__file__).parents[1]
@@ -33,7 +35,10 @@ def weights_folder(name: str) -> Path:
     )
 
 
-def beam_reader(folder: Path, units: Units) -> Read | None:
-    """A beam search with the n-gram model in a weights folder; None where it has none."""
+def beam_reader(folder: Path, units: Units, lm: LanguageModel | None = None) -> Read | None:
+    """A beam search with the n-gram model in a weights folder; None where it has none.
+
+    With `lm`, the LLM has its say on what the search found.
+    """
     path = folder / FOLDER_NAME / FILE_NAME
-    return BeamSearch(units, Ngrams.load(path)).read if path.is_file() else None
+    return Reader(BeamSearch(units, Ngrams.load(path)), units, lm) if path.is_file() else None

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from audiochat.audio import SAMPLE_RATE, Waveform
-from audiochat.model.alignment import HeardWord, Read, Reading, read_greedily
-from audiochat.model.ear import Ear, Hearing, listen
+from audiochat.model.alignment import HeardWord, Reading, read_greedily
+from audiochat.model.ear import Ear, Hearing, Read, listen
 from audiochat.model.streaming import frame_samples
 from audiochat.model.units import Units
 
@@ -132,8 +132,12 @@ def joined(hearings: Sequence[Hearing], units: Units) -> Hearing:
         ),
         units=ids,
     )
-    frames = torch.cat([hearing.frames for hearing in hearings])
-    return Hearing(reading, frames, torch.cat([hearing.log_probs for hearing in hearings]))
+    return Hearing(
+        reading,
+        torch.cat([hearing.frames for hearing in hearings]),
+        torch.cat([hearing.log_probs for hearing in hearings]),
+        torch.cat([hearing.phone_log_probs for hearing in hearings]),
+    )
 
 
 def part_of(hearing: Hearing, first: int, last: int, units: Units) -> Hearing:
@@ -152,14 +156,14 @@ def part_of(hearing: Hearing, first: int, last: int, units: Units) -> Hearing:
     )
     frames = tuple(frame for _, frame in inside)
     part = Reading(units.decode(ids), words, reading.confidence, frames, ids)
-    return Hearing(part, hearing.frames[first:last], hearing.log_probs[first:last])
+    return hearing.cut(first, last, part)
 
 
 def _kept(whole: Hearing, first: int, length: int, units: Units, read: Read | None) -> Hearing:
     """A window without its margins, read anew."""
-    log_probs = whole.log_probs[first : first + length]
-    reading = read(log_probs) if read else read_greedily(log_probs, units)
-    return Hearing(reading, whole.frames[first : first + length], log_probs)
+    greedy = read_greedily(whole.log_probs[first : first + length], units)
+    hearing = whole.cut(first, first + length, greedy)
+    return replace(hearing, reading=read(hearing)) if read else hearing
 
 
 def _words(

@@ -17,11 +17,11 @@ import numpy as np
 
 from audiochat.audio import SAMPLE_RATE, Waveform, resample, to_int16
 from audiochat.errors import DataError, VoiceError
+from audiochat.model.phones import pronounce
 from audiochat.speech_data.fresh_processes import each_in_a_fresh_process
 from audiochat.speech_data.manifest import MAX_BAD_SHARE, ManifestLine
 from audiochat.speech_data.packed import PackedWriter
 from audiochat.speech_data.pauses import cut_at_pauses, with_pauses
-from audiochat.speech_data.phones import pronounce
 from audiochat.speech_data.speakers import (
     characters_a_second,
     check_engine,

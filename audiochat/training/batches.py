@@ -13,10 +13,10 @@ from torch import Tensor
 from audiochat.audio import SAMPLE_RATE
 from audiochat.errors import DataError
 from audiochat.model.features import HOP
+from audiochat.model.phones import phone_ids
 from audiochat.model.units import Units
 from audiochat.speech_data.held_out_voices import refuse_held_out
 from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
-from audiochat.speech_data.phones import phone_ids
 
 _POOL_BATCHES = 40
 """Batches whose clips are sorted by length together: long enough for little padding."""

@@ -12,10 +12,10 @@ from audiochat.errors import DataError
 from audiochat.model.alignment import read_greedily
 from audiochat.model.conformer import Context
 from audiochat.model.ear import Ear
+from audiochat.model.phones import N_PHONE_UNITS
 from audiochat.model.units import Units
 from audiochat.speech_data.augmentation import Augmentation
 from audiochat.speech_data.packed import FULL_SCALE, PackedSpeech
-from audiochat.speech_data.phones import N_PHONE_UNITS
 from audiochat.training.batches import SpeechBatch, SpeechBatches
 from audiochat.training.config import CtcRecipe
 from audiochat.training.losses import consistency_loss, hearing_losses

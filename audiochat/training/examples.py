@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation
-from audiochat.model.alignment import Read
 from audiochat.model.audio_embeds import UNHEARD
 from audiochat.model.checkpoint import TrainedParts
-from audiochat.model.ear import Hearing, as_batch
+from audiochat.model.ear import Hearing, Read, as_batch
 from audiochat.model.language_model import LanguageModel
-from audiochat.model.prompt import AudioSegment, assemble
+from audiochat.model.prompt import AudioSegment, assemble, prompt_ids
 from audiochat.model.windows import hear_whole
 from audiochat.speech_data.augmentation import Augmentation
 from audiochat.training.exercises import Folders, Spoken
-from audiochat.training.responses import Response, prompt_ids
+from audiochat.training.responses import Response
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ import torch
 
 from audiochat.conversation import Conversation
 from audiochat.errors import DataError
-from audiochat.model.language_model import LanguageModel
-from audiochat.model.prompt import TokenSegment, assemble
+from audiochat.model.prompt import prompt_ids
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.training.exercises import Exercise, Part, Spoken
 from audiochat.training.response_origin import Origin, check_llm, check_origin
@@ -51,15 +50,6 @@ def _loops(words: Sequence[str]) -> bool:
     tail = tuple(words[-_MIN_LOOP_WORDS:])
     runs = [tuple(words[i : i + len(tail)]) for i in range(len(words) - len(tail) + 1)]
     return len(tail) == _MIN_LOOP_WORDS and runs.count(tail) >= 3
-
-
-def prompt_ids(lm: LanguageModel, conversation: Conversation) -> list[int]:
-    """The tokens of a conversation without recordings, up to where the reply begins."""
-    ids: list[int] = []
-    for segment in assemble(conversation, lm):
-        assert isinstance(segment, TokenSegment)
-        ids += segment.ids
-    return ids
 
 
 @torch.inference_mode()

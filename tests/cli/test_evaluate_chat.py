@@ -117,7 +117,7 @@ def test_the_kept_system_prompt_changes_no_reply(
         ids = tuple(token.id for token in bot.stream(prompt, setting.sampling))
         assert found.ids == ids
         whole = np.concatenate([prompt.embeds, bot.lm.embed(ids)])
-        logits = bot.lm.score(whole)[len(prompt.embeds) - 1 : -1].astype(np.float64)
+        logits = bot.lm.score(whole)[0][len(prompt.embeds) - 1 : -1].astype(np.float64)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
         expected = -sum(logits[at, id_] for at, id_ in enumerate(ids))
         assert found.nll == pytest.approx(expected, rel=0.02)

@@ -41,8 +41,8 @@ def test_every_clip_is_heard_in_chunks(ear: Ear, clips: tuple[Clip, ...]) -> Non
 
 
 def test_the_end_is_read_by_the_search_given(ear: Ear, clips: tuple[Clip, ...]) -> None:
-    def read(log_probs: torch.Tensor) -> Reading:
-        return Reading(f"{len(log_probs)} frames", (), 1.0, ())
+    def read(hearing: Hearing) -> Reading:
+        return Reading(f"{len(hearing.log_probs)} frames", (), 1.0, ())
 
     found = hear_streamed(partial(StreamedHearing.begin, ear, UNITS, CHUNK), clips, read)
     assert [one.row.heard for one in found] == ["13 frames"] * 2

@@ -29,7 +29,7 @@ def test_what_it_tells_of_itself(tiny_lm: LanguageModel) -> None:
 def test_the_engines_agree(
     tiny_engines: dict[str, TorchLanguageModel | OnnxLanguageModel],
 ) -> None:
-    exact, fast = (engine.score(engine.embed(IDS)) for engine in tiny_engines.values())
+    exact, fast = (engine.score(engine.embed(IDS))[0] for engine in tiny_engines.values())
     # The weights are the same; the fast engine rounds what goes into them to 8 bits.
     error = np.sqrt(np.square(fast - exact).mean() / np.square(exact).mean())
     assert error < 0.02
@@ -44,7 +44,7 @@ def test_in_pieces_equals_at_once(tiny_lm: LanguageModel, cuts: list[int]) -> No
         logits, cache = tiny_lm.extend(piece, cache)
     assert cache is not None
     assert cache.length == len(IDS)
-    whole = tiny_lm.score(embeds)
+    whole, _ = tiny_lm.score(embeds)
     np.testing.assert_allclose(logits, whole[-1], atol=2e-4)
 
 
@@ -53,9 +53,9 @@ def test_long_prompts_are_read_in_chunks(
 ) -> None:
     lm = tiny_engines["onnx"]
     embeds = lm.embed(IDS)
-    whole, (last, _) = lm.score(embeds), lm.extend(embeds)
+    (whole, _), (last, _) = lm.score(embeds), lm.extend(embeds)
     monkeypatch.setattr(onnx_engine, "_CHUNK", 16)
-    np.testing.assert_allclose(lm.score(embeds), whole, atol=2e-4)
+    np.testing.assert_allclose(lm.score(embeds)[0], whole, atol=2e-4)
     np.testing.assert_allclose(lm.extend(embeds)[0], last, atol=2e-4)
 
 
@@ -70,7 +70,7 @@ def test_a_full_buffer_grows(
     assert cache.capacity == 15
     for row in embeds[10:]:
         logits, cache = lm.extend(row[None], cache)
-    np.testing.assert_allclose(logits, lm.score(embeds)[-1], atol=2e-4)
+    np.testing.assert_allclose(logits, lm.score(embeds)[0][-1], atol=2e-4)
 
 
 def test_a_prefix_is_a_copy_of_its_own(tiny_lm: LanguageModel) -> None:
@@ -88,8 +88,9 @@ def test_a_prefix_is_a_copy_of_its_own(tiny_lm: LanguageModel) -> None:
 def test_scoring_goes_on_from_a_cache(tiny_lm: LanguageModel, read: int) -> None:
     embeds = tiny_lm.embed(IDS)
     _, cache = tiny_lm.extend(embeds[:read])
-    rest = tiny_lm.score(embeds[read:], cache)
-    np.testing.assert_allclose(rest, tiny_lm.score(embeds)[read:], atol=2e-4)
+    rest, longer = tiny_lm.score(embeds[read:], cache)
+    assert longer.length == len(embeds)
+    np.testing.assert_allclose(rest, tiny_lm.score(embeds)[0][read:], atol=2e-4)
 
 
 def test_too_long_is_a_sentence(tiny_lm: LanguageModel) -> None:

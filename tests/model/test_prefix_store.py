@@ -101,4 +101,4 @@ def test_going_on_from_a_stored_prefix_changes_nothing(tiny_lm: LanguageModel) -
     assert found is not None
     assert found.length == 20
     logits, _ = tiny_lm.extend(embeds[20:], found)
-    assert logits == pytest.approx(tiny_lm.score(embeds)[-1], abs=2e-4)
+    assert logits == pytest.approx(tiny_lm.score(embeds)[0][-1], abs=2e-4)

@@ -137,7 +137,7 @@ def test_perplexity_within_one_percent_and_same_top_token(engines: Engines) -> N
     same: list[bool] = []
     for asked, replied in zip(engines.asked, engines.replied, strict=True):
         embeds = engines.fast.embed([*asked, *replied[:-1]])
-        logits = engines.fast.score(embeds)[len(asked) - 1 :]
+        logits = engines.fast.score(embeds)[0][len(asked) - 1 :]
         losses.extend(-log_softmax(logits)[np.arange(len(replied)), replied])
         # The reply is greedy, so its tokens are the exact engine's top ones.
         same.extend(logits.argmax(axis=-1) == replied)

@@ -13,6 +13,7 @@ from audiochat.conversation import AudioPart
 from audiochat.errors import DataError
 from audiochat.model.checkpoint import TrainedParts, fresh_parts
 from audiochat.model.config import AudioChatLlamaConfig, EncoderConfig
+from audiochat.model.prompt import prompt_ids
 from audiochat.model.torch_engine import TorchLanguageModel
 from audiochat.model.units import Units
 from audiochat.speech_data.augmentation import STRONG, Augmentation
@@ -25,7 +26,6 @@ from audiochat.training.frozen_llm import FrozenLlm, Row
 from audiochat.training.losses import Teacher, response_loss
 from audiochat.training.responses import (
     Response,
-    prompt_ids,
     read_responses,
     respond,
     usable,

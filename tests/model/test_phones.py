@@ -2,8 +2,8 @@
 
 import pytest
 
-from audiochat.speech_data import phones
-from audiochat.speech_data.phones import N_PHONE_UNITS, PHONES, phone_ids, pronounce
+from audiochat.model import phones
+from audiochat.model.phones import N_PHONE_UNITS, PHONES, phone_ids, pronounce
 
 
 def test_the_inventory_is_small_and_without_doubles() -> None:
