@@ -13,7 +13,7 @@ from audiochat.evaluation.streamed import Streamed, hear_streamed, report
 from audiochat.model.alignment import Reading
 from audiochat.model.config import EncoderConfig
 from audiochat.model.conformer import Context
-from audiochat.model.ear import Ear, listen
+from audiochat.model.ear import Ear, Hearing, listen
 from audiochat.model.streaming import StreamedHearing
 from audiochat.model.units import Units
 from tests.evaluation.test_clips import manifest_of
