@@ -249,7 +249,7 @@ def _examples(
     from audiochat.training.exercises import by_name
     from audiochat.training.responses import read_responses
 
-    read = beam_reader(options.weights, parts.units)
+    read = beam_reader(options.weights, parts.units, lm)
 
     def heard(
         folders: list[Path], responses: Path, augmentation: Augmentation | None = None

@@ -93,9 +93,11 @@ class Reader:
         assert self._likelihood is not None
         config = self._config
         ranked = sorted(worth, key=worth.__getitem__, reverse=True)[: config.max_read]
-        read = [text for text in ranked if worth[text] >= worth[ranked[0]] - config.max_behind]
-        if len(read) == 1:
-            return read[0]
+        floor = worth[ranked[0]] - config.max_behind
+        # No chat has an empty turn, so silence is only for the sound to find.
+        read = [text for text in ranked if text.strip() and worth[text] >= floor]
+        if len(read) < 2 or not ranked[0].strip():
+            return ranked[0]
         for text, score in zip(read, self._likelihood(read), strict=True):
             worth[text] += config.llm_weight * score
             worth[text] -= (1 - config.words_weight) * texts[text].words

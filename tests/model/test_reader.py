@@ -95,6 +95,16 @@ def test_silence_and_no_frames_at_all_are_read(tiny_lm: LanguageModel) -> None:
         assert (reading.text, reading.units, reading.confidence) == ("", (), 0.0)
 
 
+@pytest.mark.parametrize(("blank", "text"), [(0.7, ""), (0.3, "the")])
+def test_a_faint_word_may_be_silence(blank: float, text: str, tiny_lm: LanguageModel) -> None:
+    (the,) = UNITS.encode("the")
+    faint = said({BLANK: blank, the: 1 - blank - 0.01})
+    assert {one.units for one in SEARCH.found(faint)} >= {(), (the,)}
+    for weight in (-1000.0, 1000.0):  # nothing said is no turn of a chat, so the LLM has no say
+        config = ReaderConfig(llm_weight=weight)
+        assert Reader(SEARCH, UNITS, tiny_lm, config=config)(hearing(faint)).text == text
+
+
 def test_likelihoods_are_those_of_ctc() -> None:
     torch.manual_seed(3)
     log_probs = torch.randn(12, 9).log_softmax(-1)
