@@ -56,6 +56,7 @@ def add_ctc(steps: Steps) -> None:
         choices=sorted(AUGMENTATIONS),
         help="how clips are changed: one throughout, or two, at the start and at the end",
     )
+    parser.add_argument("--dropout", type=number(high=0.9), help="share of values dropped while training")
     parser.add_argument("--seed", type=int, help="of the draws; another one for a run gone on with")
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda (%(default)s)")
@@ -126,6 +127,8 @@ def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
     names = ("batch_s", "human_weight", "consistency", "phone_weight", "augment_from", "seed")
     given = {name: getattr(options, name) for name in names}
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if options.dropout is not None:
+        recipe = replace(recipe, encoder=replace(recipe.encoder, dropout=options.dropout))
     if options.set_weight:
         weights = [named_number(one, "--set-weight", "interviews=2") for one in options.set_weight]
         recipe = replace(recipe, set_weights=tuple(weights))

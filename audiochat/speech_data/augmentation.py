@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from audiochat.audio import SAMPLE_RATE
 from audiochat.speech_data import channels
-from audiochat.speech_data.augmentation_config import STRONG, AugmentationConfig
+from audiochat.speech_data.augmentation_config import MASKED, STRONG, AugmentationConfig
 from audiochat.speech_data.codecs import through_codec, usable_codecs
 from audiochat.speech_data.draws import Draws
 from audiochat.speech_data.noise_bank import load_noise_bank
 
-__all__ = ["STRONG", "Augmentation", "AugmentationConfig"]
+__all__ = ["MASKED", "STRONG", "Augmentation", "AugmentationConfig"]
 
 RECORDED_ROOMS = 0.3
 """Share of the rooms that are recorded ones, where there are any."""
@@ -243,7 +243,7 @@ class Augmentation:
         counts = n_features.to(features.device)
         bands = torch.full_like(counts, n_mels)
         share, widest = self.config.mask_share, self.config.mask_bands / n_mels
-        for _ in range(2):
+        for _ in range(self.config.n_masks):
             masked = self._spans(counts, length, share)[..., None]
             masked = masked | self._spans(bands, n_mels, widest)[:, None]
             features = features.masked_fill(masked, 0.0)

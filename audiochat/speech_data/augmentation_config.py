@@ -1,6 +1,6 @@
 """How often and how far training batches are changed, and the way from mild to strong."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from audiochat.errors import DataError
@@ -44,10 +44,12 @@ class AugmentationConfig:
     """Probability of Opus or MP3 at few kbit/s: they run on the CPU, 30 ms a second of Opus."""
     warp: tuple[float, float] = (0.95, 1.06)
     """Range of the vocal-tract factor, on the mel axis."""
+    n_masks: int = 2
+    """Masks drawn along time, and as many along the bands."""
     mask_share: float = 0.03
-    """Longest time mask as a share of the clip; two are drawn."""
+    """Longest time mask as a share of the clip."""
     mask_bands: int = 8
-    """Widest band mask; two are drawn."""
+    """Widest band mask."""
 
     def __post_init__(self) -> None:
         """Refuse probabilities and ranges that are none."""
@@ -57,7 +59,7 @@ class AugmentationConfig:
                 low, high = value
                 if low > high:
                     raise DataError(f"augmentation.{field.name} {value} must be (low, high).")
-            elif field.name != "mask_bands" and not 0 <= value <= 1:
+            elif field.name not in ("n_masks", "mask_bands") and not 0 <= value <= 1:
                 raise DataError(f"augmentation.{field.name} {value} must be from 0 to 1.")
 
     def towards(self, other: "AugmentationConfig", share: float) -> "AugmentationConfig":
@@ -95,3 +97,6 @@ STRONG = AugmentationConfig(
     mask_bands=14,
 )
 """Where a run may end. Go there slowly: an encoder that began with much of it did not learn."""
+
+MASKED = replace(STRONG, n_masks=3)
+"""For an encoder that knows its training clips by heart: with more missing it must guess."""

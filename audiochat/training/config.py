@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from audiochat.errors import DataError
 from audiochat.model.config import ConnectorKind, EncoderConfig
-from audiochat.speech_data.augmentation import STRONG, AugmentationConfig
+from audiochat.speech_data.augmentation import MASKED, STRONG, AugmentationConfig
 
 LlmType: TypeAlias = Literal["float32", "bfloat16"]
 
@@ -113,7 +113,7 @@ class AlignRecipe:
             raise DataError(f"--encoder-rate {self.encoder_rate} must not be below 0.")
 
 
-AUGMENTATIONS = {"mild": AugmentationConfig(), "strong": STRONG}
+AUGMENTATIONS = {"mild": AugmentationConfig(), "strong": STRONG, "masked": MASKED}
 """By name, for the command line."""
 
 EMBEDDED = CtcRecipe()

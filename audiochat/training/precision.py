@@ -9,5 +9,6 @@ import torch
 def multiplies_bfloat16(device_type: str) -> bool:
     """Whether such a device has units for it: others would be slower so, not faster."""
     if device_type == "cpu":
-        return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        known = torch.cpu.get_capabilities()
+        return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
     return device_type == "cuda"

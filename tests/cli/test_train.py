@@ -70,6 +70,15 @@ def test_rates_augmentation_and_seed_are_set_by_flags() -> None:
     assert _ctc_recipe(build_parser().parse_args(CTC)) == shipped
 
 
+def test_dropout_changes_how_an_ear_is_trained_and_not_what_it_is() -> None:
+    recipe = _ctc_recipe(build_parser().parse_args([*CTC, "--dropout", "0.05"]))
+    shipped = CTC_RECIPES["embedded"].encoder
+    assert (recipe.encoder.dropout, shipped.dropout) == (0.05, 0.0)
+    assert recipe.encoder == shipped
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*CTC, "--dropout", "1"])
+
+
 def test_one_augmentation_serves_throughout_and_three_are_refused() -> None:
     flags = ("--augmentation", "strong", "--augment-from", "0.5")
     recipe = _ctc_recipe(build_parser().parse_args([*CTC, *flags]))
