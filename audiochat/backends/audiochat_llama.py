@@ -38,19 +38,26 @@ class AudioChatLlamaBackend:
         self.label = _LABELS[self.arm]
 
     def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
-        """Say what was heard where the conversation does not say it yet, then answer."""
+        """Say what was heard where the conversation does not say it yet, then answer.
+
+        Where the LLM hears the sound itself, what was heard is said once the reply is written.
+        """
         for number, n_windows in self.model.hear_long(conversation):
             yield Working("Listening", number, n_windows)
-        yield from self._heard(conversation)
+        self.model.heard(conversation, self.arm)
+        if self.arm != "end_to_end":
+            yield from self._heard(conversation)
         recording = long_recordings.find(self.model, conversation, sampling, self.arm)
         if recording is None:
             yield from self._answer(conversation, sampling)
         else:
             yield from self._answer_in_parts(recording, sampling)
+        if self.arm == "end_to_end":
+            yield from self._heard(conversation)
 
     def _heard(self, conversation: Conversation) -> Iterator[BackendEvent]:
         newest = len(conversation.messages) - 1
-        for message_index, part_index, hearing in self.model.heard(conversation):
+        for message_index, part_index, hearing in self.model.hear_all(conversation):
             part = conversation.messages[message_index].parts[part_index]
             assert isinstance(part, AudioPart)
             if message_index == newest or part.heard is None:

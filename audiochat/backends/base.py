@@ -20,7 +20,8 @@ Progress = Callable[[str, float | None], None]
 
 @dataclass(frozen=True)
 class Heard:
-    """What the backend understood of one audio part; comes before the first `TextPiece`."""
+    """What the backend understood of one audio part: before the first `TextPiece`, or, where the
+    reply does not wait for the words, after the last."""
 
     text: str
     confidence: float | None
@@ -69,7 +70,7 @@ class Working:
 
 @dataclass(frozen=True)
 class Usage:
-    """Token counts of one answer, and why it ended; the last event of a whole reply."""
+    """Token counts of one answer, and why it ended; comes when the reply is whole."""
 
     prompt_tokens: int
     reused_tokens: int

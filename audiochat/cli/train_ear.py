@@ -56,7 +56,9 @@ def add_ctc(steps: Steps) -> None:
         choices=sorted(AUGMENTATIONS),
         help="how clips are changed: one throughout, or two, at the start and at the end",
     )
-    parser.add_argument("--dropout", type=number(high=0.9), help="share of values dropped while training")
+    parser.add_argument(
+        "--dropout", type=number(high=0.9), help="share of values dropped while training"
+    )
     parser.add_argument("--seed", type=int, help="of the draws; another one for a run gone on with")
     parser.add_argument("--start-from", type=Path, help="a weights folder to go on from")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda (%(default)s)")

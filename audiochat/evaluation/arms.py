@@ -113,13 +113,11 @@ class Examiner:
         """
         conversation, start = self._begin(case, arm)
         answers = case.answers if case.task == ANSWER else ()
-        heard = None if arm == TEXT else ""
         try:
-            heard = None if arm == TEXT else self._newest_words(conversation)
             written = self._write(conversation, arm, start)
         except (AudioError, ConversationError) as error:
             return Reply(
-                heard,
+                self._newest_words(conversation, arm),
                 text="",
                 ids=(),
                 first_text_ms=None,
@@ -129,7 +127,7 @@ class Examiner:
             )
         scored = written.ids if reference is None else reference
         return Reply(
-            heard=heard,
+            heard=self._newest_words(conversation, arm),
             text=written.text,
             ids=written.ids,
             first_text_ms=written.first_text_ms,
@@ -158,9 +156,12 @@ class Examiner:
         conversation = case.conversation(self.setting.system_prompt, written=arm == TEXT)
         return conversation, time.perf_counter()
 
-    def _newest_words(self, conversation: Conversation) -> str:
+    def _newest_words(self, conversation: Conversation, arm: str) -> str | None:
+        """What is told of the newest recording; an arm may have answered before it was known."""
+        if arm == TEXT:
+            return None
         newest = len(conversation.messages) - 1
-        hearings = self.model.heard(conversation)
+        hearings = self.model.hear_all(conversation)
         return " ".join(hearing.text for index, _, hearing in hearings if index == newest)
 
     def _write(

@@ -5,7 +5,7 @@ Knows conversations and how to answer them, as pieces of text; it knows no voice
 
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from audiochat.audio import SAMPLE_RATE, Waveform, decode
-from audiochat.conversation import AudioPart, Conversation, Message
+from audiochat.conversation import Conversation, Message
 from audiochat.errors import AudioError, ModelError
 from audiochat.model.audio_embeds import UNHEARD, audio_embeds
 from audiochat.model.checkpoint import TrainedParts, load_parts
@@ -21,7 +21,7 @@ from audiochat.model.conformer import Context
 from audiochat.model.ear import Hearing, Read, listen
 from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.generate import Token, generate
-from audiochat.model.hearings import Hearings
+from audiochat.model.hearings import Hearings, in_words, to_be_heard
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prefix_store import PrefixStore
 from audiochat.model.prompt import AudioSegment, assemble, newest_replies
@@ -101,16 +101,23 @@ class AudioChatLlama:
         """
         return self._hearings.of(waveform, self.read, streamed)
 
+    def hear_for(self, arm: Arm, waveform: Waveform) -> Hearing:
+        """What the ear makes of a recording, as far as an arm needs it.
+
+        Connector A takes the sound: words that are chosen with care can wait for its reply.
+        """
+        if arm == "end_to_end":
+            return self._hearings.unread(waveform, self.read)
+        return self.hear(waveform)
+
     def keep(self, waveform: Waveform, hearing: Hearing) -> None:
         """Take what was heard elsewhere of a recording."""
         self._hearings.keep(waveform, hearing)
 
     def hear_long(self, conversation: Conversation) -> Iterator[tuple[int, int]]:
         """Hear long recordings ahead of `prepare`; gives each window's number and how many."""
-        for message in conversation.messages:
-            for part in message.audio_parts:
-                if not part.corrected:
-                    yield from self._hearings.follow(part.waveform, self.read)
+        for _, _, waveform in to_be_heard(conversation):
+            yield from self._hearings.follow(waveform, self.read)
 
     def warm_up(self) -> None:
         """Hear some noise and read the system prompt, so that the first turn is like later ones."""
@@ -131,7 +138,7 @@ class AudioChatLlama:
         """
         room = self.room(sampling)
         arm = arm or self.arm
-        hearings = self.heard(conversation)
+        hearings = self.heard(conversation, arm)
         trimmed, n_dropped = conversation.trimmed(lambda one: self.count(one, arm) <= room)
         embeds, keys = self._embed(trimmed, arm)
         return Prompt(trimmed, n_dropped, hearings, embeds, keys, newest_replies(trimmed, self.lm))
@@ -150,13 +157,15 @@ class AudioChatLlama:
             )
         return context - sampling.max_new_tokens
 
-    def heard(self, conversation: Conversation) -> tuple[tuple[int, int, Hearing], ...]:
-        """Message, part, and what was heard there, of every recording.
+    def heard(
+        self, conversation: Conversation, arm: Arm | None = None
+    ) -> tuple[tuple[int, int, Hearing], ...]:
+        """Message, part, and what was heard there, of every recording, as far as `arm` needs it.
 
         Raises:
             AudioError: no words were heard in the newest message.
         """
-        hearings = tuple(self._hear_all(conversation))
+        hearings = tuple(self.hear_all(conversation, arm))
         newest = len(conversation.messages) - 1
         if any(index == newest and not heard.text for index, _, heard in hearings):
             raise AudioError(
@@ -165,37 +174,30 @@ class AudioChatLlama:
             )
         return hearings
 
-    def _hear_all(self, conversation: Conversation) -> Iterator[tuple[int, int, Hearing]]:
-        for message_index, message in enumerate(conversation.messages):
-            for part_index, part in enumerate(message.parts):
-                if isinstance(part, AudioPart) and not part.corrected:
-                    yield message_index, part_index, self.hear(part.waveform)
+    def hear_all(
+        self, conversation: Conversation, arm: Arm | None = None
+    ) -> Iterator[tuple[int, int, Hearing]]:
+        """Message, part, and what was heard there, with or without words; for any arm when None."""
+        for message_index, part_index, waveform in to_be_heard(conversation):
+            yield message_index, part_index, self.hear_for(arm or "hybrid", waveform)
 
     def _segments(
         self, conversation: Conversation, arm: Arm
     ) -> Iterator[tuple[np.ndarray, list[Hashable]]]:
         """Embeddings (L, H) and keys of each run of tokens and each recording."""
         if arm == "cascade":
-            conversation = self._as_text(conversation)
+            heard = (hearing.text or UNHEARD for _, _, hearing in self.hear_all(conversation))
+            conversation = in_words(conversation, heard)
         for segment in assemble(conversation, self.lm):
             if isinstance(segment, AudioSegment):
                 waveform = segment.part.waveform
                 with torch.inference_mode():
-                    embeds = audio_embeds(arm, self.parts, self.lm, self.hear(waveform)).numpy()
+                    embeds = audio_embeds(
+                        arm, self.parts, self.lm, self.hear_for(arm, waveform)
+                    ).numpy()
                 yield embeds, [(waveform.digest, arm, at) for at in range(len(embeds))]
             else:
                 yield self.lm.embed(segment.ids), list(segment.ids)
-
-    def _as_text(self, conversation: Conversation) -> Conversation:
-        """Every recording as the words heard in it."""
-        messages = list(conversation.messages)
-        for message_index, part_index, heard in self._hear_all(conversation):
-            message = messages[message_index]
-            part = message.parts[part_index]
-            assert isinstance(part, AudioPart)
-            words = replace(part, corrected=heard.text or UNHEARD)
-            messages[message_index] = message.with_part(part_index, words)
-        return replace(conversation, messages=tuple(messages))
 
     def count(self, conversation: Conversation, arm: Arm) -> int:
         """Positions that a conversation takes."""

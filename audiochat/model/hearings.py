@@ -3,11 +3,12 @@
 A recording of any length: the long ones are heard window by window, and can be followed doing so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from threading import Lock
 
 from audiochat.audio import Waveform
+from audiochat.conversation import AudioPart, Conversation
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing, Read
 from audiochat.model.streaming import StreamedHearing
@@ -17,23 +18,44 @@ MAX_HEARINGS = 1_024
 """Recordings whose hearing is kept: a conversation's are all needed again at its next turn."""
 MAX_FRAMES = 45_000
 """Frames of all of them: an hour of speech, about 160 MB."""
+MAX_UNREAD = 16
+"""Recordings whose words are still to be chosen."""
 MAX_WINDOWS = 40
 """Windows of long recordings that are kept apart: those of ten minutes, about 25 MB."""
 
 
-class _Windows(dict[str, Hearing]):
-    """The windows heard last; several threads may hear at a time."""
+class _Newest(dict[str, Hearing]):
+    """The hearings put in last; several threads may hear at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
-        self._lock = Lock()
+        self._most, self._lock = most, Lock()
 
     def __setitem__(self, name: str, hearing: Hearing) -> None:
         with self._lock:
             self.pop(name, None)
             super().__setitem__(name, hearing)
-            if len(self) > MAX_WINDOWS:
+            if len(self) > self._most:
                 del self[next(iter(self))]
+
+
+def to_be_heard(conversation: Conversation) -> Iterator[tuple[int, int, Waveform]]:
+    """Message, part and sound of every recording that has no words from the person."""
+    for message_index, message in enumerate(conversation.messages):
+        for part_index, part in enumerate(message.parts):
+            if isinstance(part, AudioPart) and not part.corrected:
+                yield message_index, part_index, part.waveform
+
+
+def in_words(conversation: Conversation, words: Iterable[str]) -> Conversation:
+    """The same with every such recording as words, given in order."""
+    messages = list(conversation.messages)
+    for (message_index, part_index, _), said in zip(to_be_heard(conversation), words, strict=True):
+        message = messages[message_index]
+        part = message.parts[part_index]
+        assert isinstance(part, AudioPart)
+        messages[message_index] = message.with_part(part_index, replace(part, corrected=said))
+    return replace(conversation, messages=tuple(messages))
 
 
 class Hearings:
@@ -43,7 +65,8 @@ class Hearings:
         """`parts`: what listens."""
         self._parts = parts
         self._kept: dict[str, Hearing] = {}
-        self._windows = _Windows()
+        self._windows = _Newest(MAX_WINDOWS)
+        self._unread = _Newest(MAX_UNREAD)
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -64,11 +87,32 @@ class Hearings:
                 if read:
                     hearing = replace(hearing, reading=read(hearing))
             elif hearing is None:
-                hearing = hear_whole(
-                    self._parts.ear, self._parts.units, waveform, read, known=self._windows
-                )
+                hearing = self._heard(waveform, read)
             self._put(waveform, hearing)
         return hearing
+
+    def unread(self, waveform: Waveform, read: Read | None) -> Hearing:
+        """The same, but that the words may still be the greedy ones: the sound is there sooner.
+
+        Windows of a long recording are read as they are heard.
+        """
+        with self._lock:
+            known = self._kept.get(waveform.digest) or self._unread.get(waveform.digest)
+        if known is not None or not self._in_one_window(waveform):
+            return known or self.of(waveform, read)
+        hearing = hear_whole(self._parts.ear, self._parts.units, waveform)
+        self._unread[waveform.digest] = hearing
+        return hearing
+
+    def _heard(self, waveform: Waveform, read: Read | None) -> Hearing:
+        """Hear it, or read what was heard of it before."""
+        unread = self._unread.pop(waveform.digest, None)
+        if unread is not None:
+            return replace(unread, reading=read(unread)) if read else unread
+        return hear_whole(self._parts.ear, self._parts.units, waveform, read, known=self._windows)
+
+    def _in_one_window(self, waveform: Waveform) -> bool:
+        return len(window_cuts(waveform, self._parts.ear)) == 2
 
     def follow(self, waveform: Waveform, read: Read | None) -> Iterator[tuple[int, int]]:
         """Hear a recording of more than one window, if it is not heard yet.
@@ -77,8 +121,7 @@ class Hearings:
             Before each window, its number from 1 on and how many there are; closing the iterator
             there stops the work, and of it the windows that were heard are kept.
         """
-        one_window = len(window_cuts(waveform, self._parts.ear)) == 2
-        if one_window or waveform.digest in self._kept:
+        if self._in_one_window(waveform) or waveform.digest in self._kept:
             return
         hearing = yield from hear_in_windows(
             self._parts.ear, self._parts.units, waveform, read, known=self._windows
@@ -94,6 +137,7 @@ class Hearings:
         """Forget them all."""
         self._kept.clear()
         self._windows.clear()
+        self._unread.clear()
 
     def _put(self, waveform: Waveform, hearing: Hearing) -> None:
         """Keep it as the newest, and let the oldest go."""

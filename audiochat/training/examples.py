@@ -8,6 +8,7 @@ from audiochat.conversation import AudioPart, Conversation
 from audiochat.model.audio_embeds import UNHEARD
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing, Read, as_batch
+from audiochat.model.hearings import in_words
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prompt import AudioSegment, assemble, prompt_ids
 from audiochat.model.windows import hear_whole
@@ -85,7 +86,7 @@ def hear_examples(
             group=exercise.system_prompt,
             spoken=tuple(_segments(conversation, lm)),
             written=tuple(prompt_ids(lm, exercise.written(response.replies))),
-            cascade=tuple(prompt_ids(lm, _with_words(conversation, heard))),
+            cascade=tuple(prompt_ids(lm, in_words(conversation, heard))),
             recordings=tuple(said),
             response=response.ids[:max_response_tokens],
         )
@@ -124,17 +125,5 @@ def _changed(conversation: Conversation, augmentation: Augmentation, number: int
                 samples, counts = augmentation.samples(*as_batch([part.waveform]))
                 changed = Waveform(samples[0, : int(counts[0])].numpy())
                 message = message.with_part(at, replace(part, waveform=changed))
-        messages.append(message)
-    return replace(conversation, messages=tuple(messages))
-
-
-def _with_words(conversation: Conversation, words: Sequence[str]) -> Conversation:
-    """Every recording as the words heard in it."""
-    left = iter(words)
-    messages = []
-    for message in conversation.messages:
-        for at, part in enumerate(message.parts):
-            if isinstance(part, AudioPart):
-                message = message.with_part(at, replace(part, corrected=next(left)))
         messages.append(message)
     return replace(conversation, messages=tuple(messages))

@@ -222,7 +222,7 @@ def first_stage(session: Session) -> str:
 
 def _step(session: Session, event: Event) -> Step:
     if isinstance(event, Heard):
-        return Step(session.heard(event), "Thinking")
+        return Step(session.heard(event), "Writing" if session.partial else "Thinking")
     if isinstance(event, TextPiece):
         return Step(session.written(event.text), "Writing")
     if isinstance(event, Speech):

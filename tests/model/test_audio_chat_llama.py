@@ -7,9 +7,14 @@ import pytest
 
 from audiochat import prompts
 from audiochat.audio import SAMPLE_RATE, Waveform, resample
+from audiochat.backends.audiochat_llama import AudioChatLlamaBackend
+from audiochat.backends.base import Heard
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ConversationError, ModelError
+from audiochat.model.alignment import Reading, read_greedily
 from audiochat.model.audio_chat_llama import AudioChatLlama, load
+from audiochat.model.ear import Hearing
+from audiochat.model.hearings import Hearings
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.voices.espeak import EspeakVoice
@@ -196,3 +201,49 @@ def test_another_system_prompt_is_another_reading(bot: AudioChatLlama) -> None:
 def test_an_unknown_name_or_missing_connector_is_said() -> None:
     with pytest.raises(ModelError, match="no weights folder"):
         load("no-such-folder")
+
+
+def test_end_to_end_the_reply_does_not_wait_for_the_words(
+    bot: AudioChatLlama, question: Waveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = bot.read
+    assert read is not None
+    asked: list[str] = []
+
+    def noted(hearing: Hearing) -> Reading:
+        asked.append("read")
+        return read(hearing)
+
+    monkeypatch.setattr(bot, "read", noted)
+    bot.close()
+    conversation = Conversation().add(Message.user(question))
+    events = []
+    for event in AudioChatLlamaBackend("end-to-end", bot, "end_to_end").reply(conversation, SHORT):
+        asked.append(type(event).__name__)
+        events.append(event)
+    first, at = asked.index("TextPiece"), asked.index("read")
+    assert first < at == asked.index("Heard") - 1
+    assert asked.count("read") == 1
+    (heard,) = (event for event in events if isinstance(event, Heard))
+    assert heard.text == bot.hear(question).text == read(bot.hear(question)).text
+    # What it replied to is the same sound, read or not.
+    embeds = bot.prepare(conversation, SHORT, arm="end_to_end").embeds
+    bot.close()
+    np.testing.assert_array_equal(embeds, bot.prepare(conversation, SHORT, arm="end_to_end").embeds)
+
+
+def test_what_is_unread_is_bounded_and_read_when_asked_for(
+    bot: AudioChatLlama, question: Waveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiochat.model.hearings.MAX_UNREAD", 2)
+    hearings = Hearings(bot.parts)
+    for seed in range(4):
+        noise = np.random.default_rng(seed).standard_normal(3200).astype(np.float32) * 0.05
+        hearings.unread(Waveform(noise), bot.read)
+    assert len(hearings._unread) == 2
+    unread = hearings.unread(question, bot.read)
+    assert unread.reading == read_greedily(unread.log_probs, bot.parts.units)
+    whole = hearings.of(question, bot.read)
+    assert whole.frames is unread.frames
+    assert whole.reading == bot.hear(question).reading
+    assert hearings.unread(question, bot.read) is whole
