@@ -21,9 +21,9 @@ NEVER = -math.inf
 class BeamConfig:
     """How wide to search and how much to believe the n-gram model.
 
-    Wider than the best text needs, for `reader` chooses among those that are left: a clip of 5 s
-    takes a tenth of a second of one core. The weights were chosen on the development clips for the
-    shipped encoder. A better one wants less of the n-gram model.
+    Wider than the best text needs, for `reader` chooses among those that are left: a clip of 4 s
+    takes a twentieth of a second of one core. The weights were chosen on the development clips for
+    the shipped encoder. A better one wants less of the n-gram model.
     """
 
     width: int = 96
@@ -70,7 +70,12 @@ class WordScores:
                 begun = word[:length]
                 if log_prob > self._best_ahead.get(begun, NEVER):
                     self._best_ahead[begun] = log_prob
-        self._unknown = ngrams.log_prob("", "") * config.lm_weight - config.unknown_penalty
+        # What is begun is worth no more than the likeliest word, or, off the list, than this.
+        unknown = ngrams.log_prob("", "") * config.lm_weight - config.unknown_penalty
+        self.unknown = unknown + config.word_bonus
+        self._known: dict[str, float] = {}
+        likeliest = max(self._best_ahead.values(), default=NEVER) * config.lm_weight
+        self.best_begun = max(self.unknown, likeliest + config.word_bonus, 0.0)
         self.start = ngrams.extended("", START)
 
     def whole(self, context: str, written: str) -> tuple[str, float]:
@@ -85,12 +90,17 @@ class WordScores:
 
     def begun(self, written: str) -> float:
         """What a word that has begun may at best be worth, regardless of context."""
-        word = plain_word(written)
+        worth = self._known.get(written)
+        if worth is None:
+            worth = self._known[written] = self._begun(plain_word(written))
+        return worth
+
+    def _begun(self, word: str) -> float:
         if not word:
             return 0.0
         ahead = self._best_ahead.get(word)
         if ahead is None:
-            return self._unknown + self._config.word_bonus
+            return self.unknown
         return ahead * self._config.lm_weight + self._config.word_bonus
 
     def end(self, context: str) -> float:
@@ -111,11 +121,17 @@ class _Prefix:
     """Of the whole words before it."""
     ahead: float = 0.0
     """Of the word begun."""
+    after: tuple[str, float] = ("", 0.0)
+    """The context and the worth once the word begun is whole; known where `most` is."""
+    most: float | None = None
+    """The most that it and one more unit may be worth."""
     children: "dict[int, _Prefix]" = field(default_factory=dict)
     blank: float = NEVER
     """Log probability of all paths to it that end in a blank, up to this frame."""
     sounded: float = NEVER
     """Log probability of those that end in its unit."""
+    total: float = NEVER
+    """Of all paths to it; NEVER where it is not in the beam."""
     next_blank: float = NEVER
     next_sounded: float = NEVER
     score: float = NEVER
@@ -155,7 +171,9 @@ class BeamSearch:
 
     def found(self, log_probs: Tensor) -> list[Found]:
         """log_probs: (T, V) of one clip → all prefixes kept at its end, the best first."""
-        root = _Prefix(blank=0.0, score=0.0, context=self._scores.start if self._scores else "")
+        root = _Prefix(
+            blank=0.0, total=0.0, score=0.0, context=self._scores.start if self._scores else ""
+        )
         beam = [root]
         for blank, units in self._likely(log_probs):
             beam = self._step(beam, blank, units)
@@ -181,41 +199,65 @@ class BeamSearch:
         self, beam: list[_Prefix], blank: float, units: list[tuple[int, float]]
     ) -> list[_Prefix]:
         """One frame further: every prefix with a blank, its unit again, or one unit more."""
-        reached: dict[_Prefix, None] = {}
-        loudest = max(blank, units[0][1]) if units else blank
-        floor = beam[0].score + loudest - self._config.max_behind - self._config.word_bonus
+        floor = self._floor(beam, blank, dict(units))
+        reached = list(beam)
         for prefix in beam:
-            total = _add(prefix.blank, prefix.sounded)
-            reached[prefix] = None
-            prefix.next_blank = _add(prefix.next_blank, total + blank)
-            room = floor - prefix.score
+            most = prefix.most if prefix.most is not None else self._most(prefix)
             for unit, value in units:
-                if value < room:
+                if prefix.total + value + most < floor:
                     break
-                before = total
-                if unit == prefix.unit:
-                    prefix.next_sounded = _add(prefix.next_sounded, prefix.sounded + value)
-                    before = prefix.blank
-                if before == NEVER:
-                    continue
+                before = prefix.blank if unit == prefix.unit else prefix.total
                 child = prefix.children.get(unit) or self._extend(prefix, unit)
-                reached[child] = None
-                child.next_sounded = _add(child.next_sounded, before + value)
-        return self._survivors(beam, list(reached))
+                if before != NEVER and child.total == NEVER:  # else it is in the beam itself
+                    child.next_sounded = before + value
+                    reached.append(child)
+        return self._survivors(reached)
 
-    def _survivors(self, beam: list[_Prefix], reached: list[_Prefix]) -> list[_Prefix]:
-        """The best prefixes of those reached, moved on to the next frame."""
+    def _floor(self, beam: list[_Prefix], blank: float, units: dict[int, float]) -> float:
+        """Take the prefixes in the beam one frame on, and return a score that none below outlives.
+
+        They are as many as survive, or else what is too far behind the best of them does not.
+        """
+        scores = []
         for prefix in beam:
-            prefix.blank = prefix.sounded = NEVER
+            prefix.next_blank = prefix.total + blank
+            value = units.get(prefix.unit)
+            if value is not None and prefix.parent is not None:
+                parent = prefix.parent
+                before = parent.blank if prefix.unit == parent.unit else parent.total
+                prefix.next_sounded = _add(prefix.sounded, before) + value
+            total = _add(prefix.next_blank, prefix.next_sounded)
+            scores.append(total + prefix.worth + prefix.ahead)
+        far_behind = max(scores) - self._config.max_behind
+        return max(min(scores), far_behind) if len(beam) == self._config.width else far_behind
+
+    def _most(self, prefix: _Prefix) -> float:
+        """The most that a prefix and one more unit may be worth."""
+        most = 0.0
+        if self._scores is not None:
+            prefix.after = prefix.context, prefix.worth
+            if prefix.word:
+                context, worth = self._scores.whole(prefix.context, prefix.word)
+                prefix.after = context, prefix.worth + worth
+            ahead = max(prefix.ahead, self._scores.unknown)
+            if not plain_word(prefix.word):  # an apostrophe, say, before any word
+                ahead = self._scores.best_begun
+            most = max(prefix.worth + ahead, prefix.after[1] + self._scores.best_begun)
+        prefix.most = most
+        return most
+
+    def _survivors(self, reached: list[_Prefix]) -> list[_Prefix]:
+        """The best prefixes of those reached, moved on to the next frame."""
         for prefix in reached:
             prefix.blank, prefix.sounded = prefix.next_blank, prefix.next_sounded
             prefix.next_blank = prefix.next_sounded = NEVER
-            prefix.score = _add(prefix.blank, prefix.sounded) + prefix.worth + prefix.ahead
+            prefix.total = _add(prefix.blank, prefix.sounded)
+            prefix.score = prefix.total + prefix.worth + prefix.ahead
         reached.sort(key=_score, reverse=True)
         floor = reached[0].score - self._config.max_behind
         kept = [prefix for prefix in reached[: self._config.width] if prefix.score >= floor]
         for prefix in reached[len(kept) :]:
-            prefix.blank = prefix.sounded = NEVER
+            prefix.blank = prefix.sounded = prefix.total = NEVER
         return kept
 
     def _extend(self, prefix: _Prefix, unit: int) -> _Prefix:
@@ -225,8 +267,8 @@ class BeamSearch:
         if self._scores is None:
             return child
         if self._starts[unit] and prefix.word:
-            child.context, worth = self._scores.whole(prefix.context, prefix.word)
-            child.worth, child.word = prefix.worth + worth, piece
+            child.context, child.worth = prefix.after
+            child.word = piece
         else:
             child.word = prefix.word + piece
         child.ahead = self._scores.begun(child.word)
@@ -238,7 +280,7 @@ class BeamSearch:
         if self._scores is not None:
             context, worth = self._scores.whole(prefix.context, prefix.word)
             words = prefix.worth + worth + self._scores.end(context)
-        return Found(tuple(prefix.units()), _add(prefix.blank, prefix.sounded), words)
+        return Found(tuple(prefix.units()), prefix.total, words)
 
 
 def _add(one: float, other: float) -> float:

@@ -36,9 +36,9 @@ class ReaderConfig:
     """Of the log likelihood of the text's phones."""
     max_texts: int = 32
     """Texts whose phones are looked at."""
-    max_read: int = 8
-    """Texts that the LLM reads."""
-    max_behind: float = 4.0
+    max_read: int = 5
+    """Texts that the LLM reads: 48 were no better on people than these."""
+    max_behind: float = 3.0
     """Texts this far behind the best are not read by it (natural log)."""
     llm_weight: float = 0.4
     """Of the log likelihood the LLM gives the text."""

@@ -1,7 +1,9 @@
 """Beam search: never worse than greedy by sound, and led by the n-gram model where sound is not."""
 
 import itertools
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,6 +91,26 @@ def test_a_wide_beam_finds_text_at_least_as_likely_as_greedy(seed: int) -> None:
     texts = (list(t) for n in range(1, 4) for t in itertools.product(range(1, 6), repeat=n))
     best = max(log_likelihood(log_probs, one) for one in [[], *texts])
     assert log_likelihood(log_probs, found) >= best - 1e-4
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("with_words", [False, True])
+def test_what_is_not_tried_would_not_have_been_kept(
+    seed: int, with_words: bool, ngrams: Ngrams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(seed)
+    log_probs = (3 * torch.randn(14, UNITS.size)).log_softmax(-1)
+    search = BeamSearch(UNITS, ngrams if with_words else None, BeamConfig(width=12))
+    found = search.found(log_probs)
+    assert len(found) > 1
+    floor = BeamSearch._floor
+
+    def none_is_hopeless(*given: Any) -> float:
+        floor(*given)
+        return -math.inf
+
+    monkeypatch.setattr(BeamSearch, "_floor", none_is_hopeless)
+    assert search.found(log_probs) == found
 
 
 @pytest.mark.parametrize("seed", range(4))
