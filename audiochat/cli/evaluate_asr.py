@@ -115,7 +115,7 @@ def _beam_reader(options: argparse.Namespace, model: AudioChatLlama) -> Read:
 
 def _reader(model: AudioChatLlama, ngrams: Ngrams | None) -> Read:
     units = model.parts.units
-    return Reader(BeamSearch(units, ngrams), units, model.lm)
+    return Reader(BeamSearch(units, ngrams), model.lm)
 
 
 def _hear_streamed(

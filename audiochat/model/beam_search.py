@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from audiochat.errors import ModelError
-from audiochat.model.alignment import Reading, read_units
 from audiochat.model.ngram import END, START, Ngrams, plain_word
 from audiochat.model.units import BLANK, Units
 
@@ -156,18 +155,10 @@ class BeamSearch:
         config: BeamConfig = BeamConfig(),
     ) -> None:
         """Prepare the pieces of `units` and the scores of `ngrams`."""
-        self._config, self._unit_names = config, units
+        self._config, self.units = config, units
         self._pieces = [units.piece(unit).strip() for unit in range(units.size)]
         self._starts = [units.starts_word(unit) for unit in range(units.size)]
         self._scores = WordScores(ngrams, config) if ngrams else None
-
-    def read(self, log_probs: Tensor) -> Reading:
-        """log_probs: (T, V) of one clip → the best text found, its words and confidences."""
-        return read_units(log_probs, self.best_units(log_probs), self._unit_names)
-
-    def best_units(self, log_probs: Tensor) -> list[int]:
-        """log_probs: (T, V) of one clip → the units of the best prefix."""
-        return list(self.found(log_probs)[0].units)
 
     def found(self, log_probs: Tensor) -> list[Found]:
         """log_probs: (T, V) of one clip → all prefixes kept at its end, the best first."""

@@ -20,7 +20,7 @@ from audiochat.model.ear import Hearing
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.phones import phone_ids, pronounce
 from audiochat.model.text_likelihood import TextLikelihood
-from audiochat.model.units import BLANK, Units
+from audiochat.model.units import BLANK
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +52,13 @@ class Reader:
     def __init__(
         self,
         search: BeamSearch,
-        units: Units,
         lm: LanguageModel | None = None,
         *,
         config: ReaderConfig = ReaderConfig(),
         pronounce: Callable[[str], str] = pronounce,
     ) -> None:
-        """Read with `search` whose units are `units`; the LLM has no say when it is None."""
-        self._search, self._units = search, units
+        """Choose among what `search` finds; the LLM has no say when it is None."""
+        self._search, self._units = search, search.units
         self._likelihood = TextLikelihood(lm) if lm else None
         self._config, self._pronounce = config, pronounce
 

@@ -41,4 +41,4 @@ def beam_reader(folder: Path, units: Units, lm: LanguageModel | None = None) -> 
     With `lm`, the LLM has its say on what the search found.
     """
     path = folder / FOLDER_NAME / FILE_NAME
-    return Reader(BeamSearch(units, Ngrams.load(path)), units, lm) if path.is_file() else None
+    return Reader(BeamSearch(units, Ngrams.load(path)), lm) if path.is_file() else None

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import ctc_loss
 
 from audiochat.errors import ModelError
-from audiochat.model.alignment import read_greedily
+from audiochat.model.alignment import Reading, read_greedily, read_units
 from audiochat.model.beam_search import BeamConfig, BeamSearch
 from audiochat.model.ngram import Ngrams
 from audiochat.model.units import BLANK, Units
@@ -80,12 +80,17 @@ def between(one: str, other: str, share: float) -> list[dict[int, float]]:
     return frames
 
 
+def read(search: BeamSearch, log_probs: torch.Tensor) -> Reading:
+    """The best text found."""
+    return read_units(log_probs, list(search.found(log_probs)[0].units), UNITS)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_wide_beam_finds_text_at_least_as_likely_as_greedy(seed: int) -> None:
     torch.manual_seed(seed)
     log_probs = (2 * torch.randn(5, 6)).log_softmax(-1)
     search = BeamSearch(Units.trained(["abcd"] * 9, 6), None, WIDE)
-    found = search.best_units(log_probs)
+    found = list(search.found(log_probs)[0].units)
     greedy = [unit for unit, _ in itertools.groupby(log_probs.argmax(1).tolist()) if unit != BLANK]
     assert log_likelihood(log_probs, found) >= log_likelihood(log_probs, greedy) - 1e-4
     texts = (list(t) for n in range(1, 4) for t in itertools.product(range(1, 6), repeat=n))
@@ -117,14 +122,14 @@ def test_what_is_not_tried_would_not_have_been_kept(
 def test_a_narrow_beam_is_seldom_far_off(seed: int) -> None:
     torch.manual_seed(seed)
     log_probs = (3 * torch.randn(12, UNITS.size)).log_softmax(-1)
-    found = BeamSearch(UNITS, None).best_units(log_probs)
+    found = list(BeamSearch(UNITS, None).found(log_probs)[0].units)
     greedy = list(read_greedily(log_probs, UNITS).units)
     assert log_likelihood(log_probs, found) >= log_likelihood(log_probs, greedy) - 1e-4
 
 
 def test_clear_sound_reads_as_it_does_greedily(ngrams: Ngrams) -> None:
     log_probs = said(*spelled("The cat ran, too!"))
-    reading = BeamSearch(UNITS, ngrams).read(log_probs)
+    reading = read(BeamSearch(UNITS, ngrams), log_probs)
     assert reading == read_greedily(log_probs, UNITS)
 
 
@@ -132,32 +137,32 @@ def test_where_sound_is_in_doubt_the_likely_word_is_read(ngrams: Ngrams) -> None
     frames = [*spelled("the"), *between("mat", "cat", share=0.6), *spelled("ran.")]
     log_probs = said(*frames)
     assert read_greedily(log_probs, UNITS).text == "the mat ran."
-    reading = BeamSearch(UNITS, ngrams).read(log_probs)
+    reading = read(BeamSearch(UNITS, ngrams), log_probs)
     assert reading.text == "the cat ran."
     assert [word.text for word in reading.words] == ["the", "cat", "ran."]
     doubtful = min(reading.words, key=lambda word: word.confidence)
     assert doubtful.text == "cat"
     assert doubtful.confidence < read_greedily(log_probs, UNITS).words[1].confidence
     weightless = BeamConfig(lm_weight=0.0, word_bonus=0.0, unknown_penalty=0.0)
-    assert BeamSearch(UNITS, ngrams, weightless).read(log_probs).text == "the mat ran."
+    assert read(BeamSearch(UNITS, ngrams, weightless), log_probs).text == "the mat ran."
 
 
 def test_sound_that_is_sure_outweighs_the_ngrams(ngrams: Ngrams) -> None:
     log_probs = said(*spelled("the mat ran."))
-    assert BeamSearch(UNITS, ngrams).read(log_probs).text == "the mat ran."
+    assert read(BeamSearch(UNITS, ngrams), log_probs).text == "the mat ran."
 
 
 def test_a_name_nobody_wrote_down_can_be_heard(ngrams: Ngrams) -> None:
     log_probs = said(*spelled("the cat Nora ran."))
-    assert BeamSearch(UNITS, ngrams).read(log_probs).text == "the cat Nora ran."
+    assert read(BeamSearch(UNITS, ngrams), log_probs).text == "the cat Nora ran."
     ruled_out = BeamConfig(unknown_penalty=1000.0)
-    assert "Nora" not in BeamSearch(UNITS, ngrams, ruled_out).read(log_probs).text
+    assert "Nora" not in read(BeamSearch(UNITS, ngrams, ruled_out), log_probs).text
 
 
 def test_words_lie_where_they_were_said(ngrams: Ngrams) -> None:
     silence = [{BLANK: 0.99}] * 5
     log_probs = said(*silence, *spelled("the"), *silence, *spelled("cat"), *silence)
-    the, cat = BeamSearch(UNITS, ngrams).read(log_probs).words
+    the, cat = read(BeamSearch(UNITS, ngrams), log_probs).words
     n_the = 2 * len(UNITS.encode("the"))
     assert the.start_s(0.08) == pytest.approx(5 * 0.08)
     assert the.end_s(0.08) <= (5 + n_the) * 0.08
@@ -166,7 +171,7 @@ def test_words_lie_where_they_were_said(ngrams: Ngrams) -> None:
 
 
 def test_silence_reads_as_nothing(ngrams: Ngrams) -> None:
-    reading = BeamSearch(UNITS, ngrams).read(said(*[{BLANK: 0.99}] * 9))
+    reading = read(BeamSearch(UNITS, ngrams), said(*[{BLANK: 0.99}] * 9))
     assert (reading.text, reading.words, reading.confidence) == ("", (), 0.0)
 
 
@@ -175,14 +180,14 @@ def test_posteriors_of_zero_do_no_harm(ngrams: Ngrams) -> None:
     log_probs = torch.full((2 * len(ids), UNITS.size), -torch.inf)
     for at, unit in enumerate(ids):
         log_probs[2 * at, unit] = log_probs[2 * at + 1, BLANK] = 0.0
-    assert BeamSearch(UNITS, ngrams).read(log_probs).text == "the cat"
+    assert read(BeamSearch(UNITS, ngrams), log_probs).text == "the cat"
 
 
 def test_the_same_search_twice_finds_the_same(ngrams: Ngrams) -> None:
     torch.manual_seed(3)
     log_probs = (3 * torch.randn(20, UNITS.size)).log_softmax(-1)
     search = BeamSearch(UNITS, ngrams)
-    assert search.read(log_probs) == search.read(log_probs)
+    assert read(search, log_probs) == read(search, log_probs)
 
 
 def test_a_beam_of_nothing_is_refused() -> None:

@@ -40,7 +40,7 @@ def hearing(log_probs: Tensor, phones: str = "") -> Hearing:
 
 @pytest.mark.parametrize("word", ["cat", "mat"])
 def test_phones_decide_where_the_units_are_in_doubt(word: str) -> None:
-    read = Reader(SEARCH, UNITS)
+    read = Reader(SEARCH)
     assert read(hearing(DOUBT)).text == "the cat ran."
     reading = read(hearing(DOUBT, pronounce(f"the {word} ran.")))
     assert reading.text == f"the {word} ran."
@@ -51,7 +51,7 @@ def test_phones_decide_where_the_units_are_in_doubt(word: str) -> None:
 
 def test_where_units_are_sure_phones_do_not_overrule_them() -> None:
     sure = said(*spelled("the cat ran.", sure=1 - 1e-9))
-    assert Reader(SEARCH, UNITS)(hearing(sure, pronounce("the mat ran."))).text == "the cat ran."
+    assert Reader(SEARCH)(hearing(sure, pronounce("the mat ran."))).text == "the cat ran."
 
 
 def test_without_espeak_the_search_has_the_last_word(caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +61,7 @@ def test_without_espeak_the_search_has_the_last_word(caplog: pytest.LogCaptureFi
         asked.append(text)
         raise VoiceError("espeak-ng cannot be loaded")
 
-    read = Reader(SEARCH, UNITS, pronounce=missing)
+    read = Reader(SEARCH, pronounce=missing)
     heard = hearing(DOUBT, pronounce("the mat ran."))
     with caplog.at_level(logging.WARNING):
         assert [read(heard).text for _ in range(3)] == ["the cat ran."] * 3
@@ -74,21 +74,21 @@ def test_the_llm_decides_when_it_weighs_most(tiny_lm: LanguageModel) -> None:
     scores = TextLikelihood(tiny_lm)(texts)
     likely = texts[scores[1] > scores[0]]
     trusting = ReaderConfig(llm_weight=1000.0, max_read=2)
-    assert Reader(SEARCH, UNITS, tiny_lm, config=trusting)(hearing(DOUBT)).text == likely
+    assert Reader(SEARCH, tiny_lm, config=trusting)(hearing(DOUBT)).text == likely
     doubting = ReaderConfig(llm_weight=-1000.0, max_read=2)
     (other,) = {*texts} - {likely}
-    assert Reader(SEARCH, UNITS, tiny_lm, config=doubting)(hearing(DOUBT)).text == other
+    assert Reader(SEARCH, tiny_lm, config=doubting)(hearing(DOUBT)).text == other
 
 
 @pytest.mark.parametrize("few", [{"max_read": 1}, {"max_behind": 0.0}, {"max_texts": 1}])
 def test_the_llm_reads_only_the_likeliest(few: dict[str, float], tiny_lm: LanguageModel) -> None:
     for weight in (-1000.0, 1000.0):
         config = ReaderConfig(llm_weight=weight, **few)  # type: ignore[arg-type]
-        assert Reader(SEARCH, UNITS, tiny_lm, config=config)(hearing(DOUBT)).text == "the cat ran."
+        assert Reader(SEARCH, tiny_lm, config=config)(hearing(DOUBT)).text == "the cat ran."
 
 
 def test_silence_and_no_frames_at_all_are_read(tiny_lm: LanguageModel) -> None:
-    read = Reader(SEARCH, UNITS, tiny_lm)
+    read = Reader(SEARCH, tiny_lm)
     for n_frames in (0, 9):
         silence = said(*[{BLANK: 0.99}] * n_frames)
         reading = read(hearing(silence, "k æ t" if n_frames else ""))
@@ -102,7 +102,7 @@ def test_a_faint_word_may_be_silence(blank: float, text: str, tiny_lm: LanguageM
     assert {one.units for one in SEARCH.found(faint)} >= {(), (the,)}
     for weight in (-1000.0, 1000.0):  # nothing said is no turn of a chat, so the LLM has no say
         config = ReaderConfig(llm_weight=weight)
-        assert Reader(SEARCH, UNITS, tiny_lm, config=config)(hearing(faint)).text == text
+        assert Reader(SEARCH, tiny_lm, config=config)(hearing(faint)).text == text
 
 
 def test_likelihoods_are_those_of_ctc() -> None:
