@@ -156,6 +156,21 @@ def compared(figures: Json) -> Iterator[str]:
         if one["n"] and pair.endswith("-cascade")
     )
     yield from held(figures)
+    yield from sooner(figures)
+
+
+def sooner(figures: Json) -> Iterator[str]:
+    """A sentence on when the first text comes, beside the cascade of the same run."""
+    greedy = figures["first_text"]["cascade_greedy"]
+    ratios = figures["first_text"]["ratios"]
+    for arm in figures["arms"]:
+        took = figures["arms"][arm]["first_text_ms"]
+        beside = [ratios.get(f"{arm}/{name}") for name in ("cascade_greedy", "cascade")]
+        if took and greedy and all(beside):
+            yield (
+                f"* {arm}, first text: {took['median']:.0f} ms at the median, {beside[0]:.2f} times "
+                f"the greedy cascade's and {beside[1]:.2f} times the cascade's\n"
+            )
 
 
 def held(figures: Json) -> Iterator[str]:
