@@ -168,8 +168,8 @@ def sooner(figures: Json) -> Iterator[str]:
         beside = [ratios.get(f"{arm}/{name}") for name in ("cascade_greedy", "cascade")]
         if took and greedy and all(beside):
             yield (
-                f"* {arm}, first text: {took['median']:.0f} ms at the median, {beside[0]:.2f} times "
-                f"the greedy cascade's and {beside[1]:.2f} times the cascade's\n"
+                f"* {arm}, first text: median {took['median']:.0f} ms, {beside[0]:.2f} times that "
+                f"of the greedy cascade and {beside[1]:.2f} times that of the cascade\n"
             )
 
 
