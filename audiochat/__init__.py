@@ -27,6 +27,6 @@ def load(name: str = "embedded") -> AudioChatLlama:
     Raises:
         ModelError: The weights are not at hand and cannot be fetched, or the name is unknown.
     """
-    from audiochat.model.audio_chat_llama import load as load_model
+    from audiochat.model.loading import load as load_model
 
     return load_model(name)

@@ -12,11 +12,11 @@ from audiochat.errors import ModelError
 from audiochat.model import long_recordings
 from audiochat.model.alignment import timed_words
 from audiochat.model.audio_chat_llama import Arm, AudioChatLlama
-from audiochat.model.audio_chat_llama import load as load_model
 from audiochat.model.audio_embeds import embedding_alignment
 from audiochat.model.ear import Hearing
 from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.model.generate import Token
+from audiochat.model.loading import load as load_model
 from audiochat.model.long_recordings import LongRecording, PartAnswer
 from audiochat.model.streaming import frame_samples
 from audiochat.sampling import Sampling

@@ -4,7 +4,7 @@ Knows conversations and how to answer them, as pieces of text; it knows no voice
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,17 +16,16 @@ from audiochat.audio import SAMPLE_RATE, Waveform, decode
 from audiochat.conversation import Conversation, Message
 from audiochat.errors import AudioError, ModelError
 from audiochat.model.audio_embeds import UNHEARD, audio_embeds
-from audiochat.model.checkpoint import TrainedParts, load_parts
+from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.conformer import Context
 from audiochat.model.ear import Hearing, Read, listen
-from audiochat.model.embedded_llm import embedded_llm
 from audiochat.model.generate import Token, generate
-from audiochat.model.hearings import Hearings, in_words, to_be_heard
+from audiochat.model.hearings import Hearings, in_words, in_writing, to_be_heard
 from audiochat.model.language_model import LanguageModel
 from audiochat.model.prefix_store import PrefixStore
 from audiochat.model.prompt import AudioSegment, assemble, newest_replies
+from audiochat.model.reader import Reader
 from audiochat.model.streaming import STREAM_CONTEXT, StreamedHearing
-from audiochat.model.weights_folder import beam_reader, weights_folder
 from audiochat.sampling import Sampling
 
 Arm = Literal["hybrid", "end_to_end", "cascade"]
@@ -101,14 +100,16 @@ class AudioChatLlama:
         """
         return self._hearings.of(waveform, self.read, streamed)
 
-    def hear_for(self, arm: Arm, waveform: Waveform) -> Hearing:
+    def hear_for(
+        self, arm: Arm, waveform: Waveform, expected: frozenset[str] = frozenset()
+    ) -> Hearing:
         """What the ear makes of a recording, as far as an arm needs it.
 
         Connector A takes the sound: words that are chosen with care can wait for its reply.
         """
         if arm == "end_to_end":
             return self._hearings.unread(waveform, self.read)
-        return self.hear(waveform)
+        return self._hearings.of(waveform, self.read, expected=expected)
 
     def keep(self, waveform: Waveform, hearing: Hearing) -> None:
         """Take what was heard elsewhere of a recording."""
@@ -177,9 +178,16 @@ class AudioChatLlama:
     def hear_all(
         self, conversation: Conversation, arm: Arm | None = None
     ) -> Iterator[tuple[int, int, Hearing]]:
-        """Message, part, and what was heard there, with or without words; for any arm when None."""
+        """Message, part, and what was heard there, with or without words; for any arm when None.
+
+        Rare words that the conversation has in writing are expected in its newest message.
+        """
+        newest, expected = len(conversation.messages) - 1, frozenset[str]()
+        if isinstance(self.read, Reader):
+            expected = self.read.worth_expecting(in_writing(conversation))
         for message_index, part_index, waveform in to_be_heard(conversation):
-            yield message_index, part_index, self.hear_for(arm or "hybrid", waveform)
+            words = expected if message_index == newest else frozenset[str]()
+            yield message_index, part_index, self.hear_for(arm or "hybrid", waveform, words)
 
     def _segments(
         self, conversation: Conversation, arm: Arm
@@ -264,36 +272,3 @@ class AudioChatLlama:
         """Forget what was heard and read."""
         self._hearings.clear()
         self._store = PrefixStore(MAX_STORE_BYTES)
-
-
-def load(
-    name: str = "embedded",
-    *,
-    arm: Arm | None = None,
-    engine: Literal["onnx", "torch"] | None = None,
-    progress: Callable[[str, float | None], None] | None = None,
-) -> AudioChatLlama:
-    """Load the shipped model ("embedded") or a folder of trained weights.
-
-    Args:
-        name: "embedded" or a weights folder.
-        arm: how recordings reach the LLM; the best the weights have when None.
-        engine: of the LLM; torch on a GPU and ONNX Runtime elsewhere when None.
-        progress: told what is being fetched or converted, and the share done.
-
-    Raises:
-        ModelError: the weights or the LLM cannot be had.
-    """
-    folder = weights_folder(name)
-    parts = load_parts(folder)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts.ear.to(device)
-    llm = parts.config.llm
-    if llm == "embedded":
-        engine = engine or ("onnx" if device == "cpu" else "torch")
-        lm = embedded_llm(engine, device=device, progress=progress)
-    else:
-        from audiochat.model.torch_engine import TorchLanguageModel
-
-        lm = TorchLanguageModel.load(Path(llm), device=device)
-    return AudioChatLlama(parts, lm, arm=arm, read=beam_reader(folder, parts.units, lm))

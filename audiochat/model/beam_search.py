@@ -5,45 +5,16 @@ so names it never saw can be heard, at a price. In plain Python, for posteriors 
 """
 
 import math
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Self
 
 from torch import Tensor
 
-from audiochat.errors import ModelError
-from audiochat.model.ngram import END, START, Ngrams, plain_word
+from audiochat.model.ngram import Ngrams, plain_word
 from audiochat.model.units import BLANK, Units
-
-NEVER = -math.inf
-
-
-@dataclass(frozen=True)
-class BeamConfig:
-    """How wide to search and how much to believe the n-gram model.
-
-    Wider than the best text needs, for `reader` chooses among those that are left: a clip of 4 s
-    takes a twentieth of a second of one core. The weights were chosen on the development clips for
-    the shipped encoder. A better one wants less of the n-gram model.
-    """
-
-    width: int = 96
-    """Prefixes kept after each frame."""
-    min_log_posterior: float = -8.0
-    """Units less likely than this in a frame are not tried there."""
-    max_units: int = 12
-    """Units tried in a frame, the blank apart."""
-    max_behind: float = 10.0
-    """Prefixes this far behind the best are dropped (natural log)."""
-    lm_weight: float = 0.4
-    """Of a word's log probability."""
-    word_bonus: float = 1.5
-    """Added for each word: the n-gram model alone prefers few."""
-    unknown_penalty: float = 6.0
-    """Taken off for a word that the n-gram model has never seen, beside its UNKNOWN's price."""
-
-    def __post_init__(self) -> None:
-        """Refuse a search that finds nothing."""
-        if self.width < 1 or self.max_units < 1:
-            raise ModelError("A beam search needs a width and max_units of at least 1.")
+from audiochat.model.word_scores import NEVER, BeamConfig, WordScores
 
 
 @dataclass(frozen=True)
@@ -55,56 +26,6 @@ class Found:
     """Its log posterior, over all paths the search followed."""
     words: float
     """What the n-gram model and the word bonuses add."""
-
-
-class WordScores:
-    """What the n-gram model adds to a prefix: for its whole words, and for the one begun."""
-
-    def __init__(self, ngrams: Ngrams, config: BeamConfig) -> None:
-        """Prepare the best any beginning of a word can still become."""
-        self._ngrams, self._config = ngrams, config
-        self._best_ahead: dict[str, float] = {}
-        for word, log_prob in ngrams.vocabulary().items():
-            for length in range(1, len(word) + 1):
-                begun = word[:length]
-                if log_prob > self._best_ahead.get(begun, NEVER):
-                    self._best_ahead[begun] = log_prob
-        # What is begun is worth no more than the likeliest word, or, off the list, than this.
-        unknown = ngrams.log_prob("", "") * config.lm_weight - config.unknown_penalty
-        self.unknown = unknown + config.word_bonus
-        self._known: dict[str, float] = {}
-        likeliest = max(self._best_ahead.values(), default=NEVER) * config.lm_weight
-        self.best_begun = max(self.unknown, likeliest + config.word_bonus, 0.0)
-        self.start = ngrams.extended("", START)
-
-    def whole(self, context: str, written: str) -> tuple[str, float]:
-        """The context after a whole word, and what the word is worth."""
-        word = plain_word(written)
-        if not word:
-            return context, 0.0
-        worth = self._ngrams.log_prob(context, word) * self._config.lm_weight
-        if word not in self._ngrams:
-            worth -= self._config.unknown_penalty
-        return self._ngrams.extended(context, word), worth + self._config.word_bonus
-
-    def begun(self, written: str) -> float:
-        """What a word that has begun may at best be worth, regardless of context."""
-        worth = self._known.get(written)
-        if worth is None:
-            worth = self._known[written] = self._begun(plain_word(written))
-        return worth
-
-    def _begun(self, word: str) -> float:
-        if not word:
-            return 0.0
-        ahead = self._best_ahead.get(word)
-        if ahead is None:
-            return self.unknown
-        return ahead * self._config.lm_weight + self._config.word_bonus
-
-    def end(self, context: str) -> float:
-        """What ending after `context` is worth."""
-        return self._ngrams.log_prob(context, END) * self._config.lm_weight
 
 
 @dataclass(slots=True, eq=False)
@@ -152,13 +73,25 @@ class BeamSearch:
         self,
         units: Units,
         ngrams: Ngrams | None,
-        config: BeamConfig = BeamConfig(),
+        config: BeamConfig = BeamConfig(),  # noqa: B008 (a frozen value)
     ) -> None:
         """Prepare the pieces of `units` and the scores of `ngrams`."""
         self._config, self.units = config, units
         self._pieces = [units.piece(unit).strip() for unit in range(units.size)]
         self._starts = [units.starts_word(unit) for unit in range(units.size)]
         self._scores = WordScores(ngrams, config) if ngrams else None
+
+    def rare(self, words: Iterable[str]) -> frozenset[str]:
+        """Those of some plain words that the n-gram model does not expect; none without one."""
+        return self._scores.rare(words) if self._scores else frozenset()
+
+    def expecting(self, words: Iterable[str]) -> Self:
+        """The same search where these plain words are likelier, as those of a conversation are."""
+        if self._scores is None:
+            return self
+        other = copy(self)
+        other._scores = self._scores.expecting(words)
+        return other
 
     def found(self, log_probs: Tensor) -> list[Found]:
         """log_probs: (T, V) of one clip → all prefixes kept at its end, the best first."""

@@ -1,8 +1,8 @@
 """The ear: features, encoder and units together. Waveforms in, frames and words out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,11 @@ class Hearing:
         return type(self)(reading, self.frames[first:last], self.log_probs[first:last], phones)
 
 
-Read: TypeAlias = Callable[[Hearing], Reading]
-"""A hearing to a better reading of it."""
+class Read(Protocol):
+    """A hearing to a better reading of it."""
+
+    def __call__(self, hearing: Hearing, expected: Collection[str] = (), /) -> Reading:
+        """`expected`: words that are likelier here than elsewhere."""
 
 
 class Ear(nn.Module):

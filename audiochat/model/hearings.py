@@ -3,12 +3,14 @@
 A recording of any length: the long ones are heard window by window, and can be followed doing so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 
 from audiochat.audio import Waveform
 from audiochat.conversation import AudioPart, Conversation
+from audiochat.model.alignment import Reading
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing, Read
 from audiochat.model.streaming import StreamedHearing
@@ -47,6 +49,13 @@ def to_be_heard(conversation: Conversation) -> Iterator[tuple[int, int, Waveform
                 yield message_index, part_index, part.waveform
 
 
+def in_writing(conversation: Conversation) -> Iterator[str]:
+    """Every text of it that is known for sure: typed, replied, or put right by the person."""
+    for message in conversation.messages:
+        for part in message.parts:
+            yield part if isinstance(part, str) else part.corrected or ""
+
+
 def in_words(conversation: Conversation, words: Iterable[str]) -> Conversation:
     """The same with every such recording as words, given in order."""
     messages = list(conversation.messages)
@@ -65,6 +74,7 @@ class Hearings:
         """`parts`: what listens."""
         self._parts = parts
         self._kept: dict[str, Hearing] = {}
+        self._expected: dict[str, frozenset[str]] = {}
         self._windows = _Newest(MAX_WINDOWS)
         self._unread = _Newest(MAX_UNREAD)
         self._lock = Lock()
@@ -74,11 +84,21 @@ class Hearings:
         return len(self._kept)
 
     def of(
-        self, waveform: Waveform, read: Read | None, streamed: StreamedHearing | None = None
+        self,
+        waveform: Waveform,
+        read: Read | None,
+        streamed: StreamedHearing | None = None,
+        *,
+        expected: frozenset[str] = frozenset(),
     ) -> Hearing:
         """What the ear makes of a recording; words by `read`, greedily when None.
 
-        With `streamed`, which has heard the beginning of it, only the rest is left to encode.
+        Args:
+            waveform: the recording.
+            read: how words are chosen.
+            streamed: has heard the beginning of it, so that only the rest is left to encode.
+            expected: words likelier here than elsewhere. What was read without them is read once
+                more, if it is short.
         """
         with self._lock:
             hearing = self._kept.get(waveform.digest)
@@ -87,9 +107,17 @@ class Hearings:
                 if read:
                     hearing = replace(hearing, reading=read(hearing))
             elif hearing is None:
-                hearing = self._heard(waveform, read)
+                hearing = self._heard(waveform, read, expected)
+            elif self._is_news(waveform, expected) and read:
+                hearing = replace(hearing, reading=read(hearing, expected))
+            if expected:
+                self._expected[waveform.digest] = expected
             self._put(waveform, hearing)
         return hearing
+
+    def _is_news(self, waveform: Waveform, expected: frozenset[str]) -> bool:
+        known = self._expected.get(waveform.digest, frozenset())
+        return not expected <= known and self._in_one_window(waveform)
 
     def unread(self, waveform: Waveform, read: Read | None) -> Hearing:
         """The same, but that the words may still be the greedy ones: the sound is there sooner.
@@ -104,9 +132,11 @@ class Hearings:
         self._unread[waveform.digest] = hearing
         return hearing
 
-    def _heard(self, waveform: Waveform, read: Read | None) -> Hearing:
+    def _heard(self, waveform: Waveform, read: Read | None, expected: frozenset[str]) -> Hearing:
         """Hear it, or read what was heard of it before."""
         unread = self._unread.pop(waveform.digest, None)
+        if read and expected:
+            read = partial(_read_expecting, read, expected)
         if unread is not None:
             return replace(unread, reading=read(unread)) if read else unread
         return hear_whole(self._parts.ear, self._parts.units, waveform, read, known=self._windows)
@@ -136,6 +166,7 @@ class Hearings:
     def clear(self) -> None:
         """Forget them all."""
         self._kept.clear()
+        self._expected.clear()
         self._windows.clear()
         self._unread.clear()
 
@@ -144,8 +175,16 @@ class Hearings:
         self._kept.pop(waveform.digest, None)
         self._kept[waveform.digest] = hearing
         while len(self._kept) > 1 and self._too_many():
-            del self._kept[next(iter(self._kept))]
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._expected.pop(oldest, None)
 
     def _too_many(self) -> bool:
         n_frames = sum(len(hearing.frames) for hearing in self._kept.values())
         return len(self._kept) > MAX_HEARINGS or n_frames > MAX_FRAMES
+
+
+def _read_expecting(
+    read: Read, words: frozenset[str], hearing: Hearing, _: Collection[str] = ()
+) -> Reading:
+    return read(hearing, words)

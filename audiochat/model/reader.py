@@ -5,7 +5,7 @@ as many classes, are a second opinion of the sound, and the LLM's is one of the 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from audiochat.model.alignment import Reading, read_units
 from audiochat.model.beam_search import BeamSearch, Found
 from audiochat.model.ear import Hearing
 from audiochat.model.language_model import LanguageModel
+from audiochat.model.ngram import plain_words
 from audiochat.model.phones import phone_ids, pronounce
 from audiochat.model.text_likelihood import TextLikelihood
 from audiochat.model.units import BLANK
@@ -62,10 +63,18 @@ class Reader:
         self._likelihood = TextLikelihood(lm) if lm else None
         self._config, self._pronounce = config, pronounce
 
-    def __call__(self, hearing: Hearing) -> Reading:
-        """A hearing → the best text, its words and confidences."""
+    def worth_expecting(self, texts: Iterable[str]) -> frozenset[str]:
+        """The rare words of a conversation's texts: who speaks of them is likely to say them."""
+        return self._search.rare(word for text in texts for word in plain_words(text))
+
+    def __call__(self, hearing: Hearing, expected: Collection[str] = ()) -> Reading:
+        """A hearing → the best text, its words and confidences.
+
+        `expected`: plain words that are likelier here than elsewhere.
+        """
+        search = self._search.expecting(expected) if expected else self._search
         texts: dict[str, Found] = {}
-        for one in self._search.found(hearing.log_probs):
+        for one in search.found(hearing.log_probs):
             texts.setdefault(self._units.decode(one.units), one)
             if len(texts) == self._config.max_texts:
                 break

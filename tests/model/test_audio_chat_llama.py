@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from audiochat import prompts
 from audiochat.audio import SAMPLE_RATE, Waveform, resample
@@ -12,9 +13,12 @@ from audiochat.backends.base import Heard
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import AudioError, ConversationError, ModelError
 from audiochat.model.alignment import Reading, read_greedily
-from audiochat.model.audio_chat_llama import AudioChatLlama, load
+from audiochat.model.audio_chat_llama import AudioChatLlama
+from audiochat.model.beam_search import BeamSearch, Found
 from audiochat.model.ear import Hearing
 from audiochat.model.hearings import Hearings
+from audiochat.model.loading import load
+from audiochat.model.reader import Reader
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
 from audiochat.sampling import Sampling
 from audiochat.voices.espeak import EspeakVoice
@@ -247,3 +251,50 @@ def test_what_is_unread_is_bounded_and_read_when_asked_for(
     assert whole.frames is unread.frames
     assert whole.reading == bot.hear(question).reading
     assert hearings.unread(question, bot.read) is whole
+
+
+def test_a_rare_word_of_the_history_is_expected(bot: AudioChatLlama) -> None:
+    asked = spoken("Where is Zanzibar?")
+
+    def heard(conversation: Conversation) -> str:
+        prompt = bot.prepare(conversation.add(Message.user(asked)), SHORT)
+        return prompt.hearings[-1][2].text.lower()
+
+    bot.close()
+    alone = heard(Conversation())
+    talk, other = (
+        Conversation().add(Message.user(f"Let us talk about {name}.")).add(Message.assistant("OK"))
+        for name in ("Zanzibar", "Kilimanjaro")
+    )
+    assert "zanzibar" not in alone
+    assert "zanzibar" in heard(talk)  # though it was heard before, without the history
+    assert "zanzibar" in heard(Conversation())  # what is shown of a recording stays
+    bot.close()
+    assert "zanzibar" in heard(talk)
+    bot.close()
+    assert heard(other) == alone
+
+
+def test_what_was_expected_is_read_once(
+    bot: AudioChatLlama, question: Waveform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(bot.read, Reader)
+    found = bot.read._search.found
+    asked: list[int] = []
+
+    def counted(self: BeamSearch, log_probs: torch.Tensor) -> list[Found]:
+        asked.append(len(log_probs))
+        return found.__func__(self, log_probs)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(BeamSearch, "found", counted)
+    hearings, words = Hearings(bot.parts), frozenset({"zanzibar"})
+    first = hearings.of(question, bot.read)
+    second = hearings.of(question, bot.read, expected=words)
+    assert len(asked) == 2
+    assert second.frames is first.frames
+    assert hearings.of(question, bot.read, expected=words) is second
+    assert hearings.of(question, bot.read) is second
+    assert len(asked) == 2
+    hearings.clear()
+    hearings.of(question, bot.read, expected=words)
+    assert len(asked) == 3

@@ -159,6 +159,21 @@ def test_a_name_nobody_wrote_down_can_be_heard(ngrams: Ngrams) -> None:
     assert "Nora" not in read(BeamSearch(UNITS, ngrams, ruled_out), log_probs).text
 
 
+def test_a_word_that_is_expected_is_heard_more_readily(ngrams: Ngrams) -> None:
+    log_probs = said(*spelled("the"), *between("Nora", "cat", share=0.9), *spelled("ran."))
+    search = BeamSearch(UNITS, ngrams)
+    assert search.rare(["nora", "cat", "the"]) == {"nora"}
+    assert read(search, log_probs).text == "the cat ran."
+    assert read(search.expecting({"nora"}), log_probs).text == "the Nora ran."
+    assert read(search, log_probs).text == "the cat ran."  # it is another search
+    # What was said for sure is not overruled.
+    sure = said(*spelled("the cat ran.", sure=1 - 1e-9))
+    assert read(search.expecting({"nora"}), sure).text == "the cat ran."
+    without = BeamSearch(UNITS, None)
+    assert without.rare(["nora"]) == frozenset()
+    assert without.expecting({"nora"}) is without
+
+
 def test_words_lie_where_they_were_said(ngrams: Ngrams) -> None:
     silence = [{BLANK: 0.99}] * 5
     log_probs = said(*silence, *spelled("the"), *silence, *spelled("cat"), *silence)
