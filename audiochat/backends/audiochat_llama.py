@@ -113,12 +113,13 @@ class AudioChatLlamaBackend:
             notes = [answer.text for answer in answers]
             yield from self._answer(recording.over(notes), sampling)
 
-    def hear_ahead(self, waveform: Waveform) -> None:
-        """Hear a recording while its last silence is waited for.
+    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
+        """Hear a recording while its last silence is waited for, as far as the reply waits for it.
 
         Of one that has grown since it was heard last, only the newest windows are left to hear.
         """
-        self.model.hear(waveform)
+        expected = self.model.expected(conversation) if conversation else frozenset[str]()
+        self.model.hear_for(self.arm, waveform, expected)
 
     def align(self, waveform: Waveform, transcript: str | None = None) -> EmbeddingAlignment:
         """Lay the recording's audio embeddings beside the words; those heard when None.

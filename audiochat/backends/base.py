@@ -110,8 +110,11 @@ class Backend(Protocol):
 class HearsAhead(Protocol):
     """A backend that can hear a recording before it is asked about it."""
 
-    def hear_ahead(self, waveform: Waveform) -> None:
-        """Hear it and keep what was heard, so that a reply to it need not."""
+    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
+        """Hear it and keep what was heard, so that a reply to it need not.
+
+        `conversation`: what it is said in, where that is known.
+        """
 
 
 @runtime_checkable

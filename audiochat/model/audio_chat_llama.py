@@ -175,6 +175,12 @@ class AudioChatLlama:
             )
         return hearings
 
+    def expected(self, conversation: Conversation) -> frozenset[str]:
+        """Rare words that a conversation has in writing."""
+        if not isinstance(self.read, Reader):
+            return frozenset()
+        return self.read.worth_expecting(in_writing(conversation))
+
     def hear_all(
         self, conversation: Conversation, arm: Arm | None = None
     ) -> Iterator[tuple[int, int, Hearing]]:
@@ -182,9 +188,7 @@ class AudioChatLlama:
 
         Rare words that the conversation has in writing are expected in its newest message.
         """
-        newest, expected = len(conversation.messages) - 1, frozenset[str]()
-        if isinstance(self.read, Reader):
-            expected = self.read.worth_expecting(in_writing(conversation))
+        newest, expected = len(conversation.messages) - 1, self.expected(conversation)
         for message_index, part_index, waveform in to_be_heard(conversation):
             words = expected if message_index == newest else frozenset[str]()
             yield message_index, part_index, self.hear_for(arm or "hybrid", waveform, words)

@@ -171,14 +171,14 @@ class Answering:
             raise VoiceError("The voice is off: choose one first.")
         return Speech(voice.speak(PREVIEW, settings.style), PREVIEW, 0)
 
-    def hear_ahead(self, waveform: Waveform) -> None:
+    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
         """Let the model asked last, if it is there and idle, hear what may be a turn soon."""
         loading = self.models.get(self._latest)
         if self.busy or not self._hears_ahead or not loading.finished or loading.error:
             return
         backend = loading.result()
         if isinstance(backend, HearsAhead):
-            backend.hear_ahead(waveform)
+            backend.hear_ahead(waveform, conversation)
 
     def hear_meanwhile(self, session: Session) -> None:
         """Begin to hear what was just asked, while page and process still exchange messages."""
@@ -186,7 +186,7 @@ class Answering:
 
         def hear() -> None:
             with suppress(AudioChatError):  # the turn will say it
-                self.hear_ahead(spoken[-1].waveform)
+                self.hear_ahead(spoken[-1].waveform, session.question)
 
         # A long one is heard by its turn, which tells how far it is and can be stopped.
         if spoken and spoken[-1].waveform.duration_s <= MEANWHILE_S:

@@ -1,7 +1,9 @@
 """Turns answered in order, and what the open microphone's sound is heard ahead by."""
 
+from threading import Event
+
 from audiochat.audio import Waveform
-from audiochat.conversation import Message
+from audiochat.conversation import Conversation, Message
 from audiochat.sampling import Sampling
 from audiochat.ui.answering import Answering, Settings
 from audiochat.ui.line import Line
@@ -14,9 +16,13 @@ class HearingAhead(EchoBackend):
     def __init__(self) -> None:
         super().__init__()
         self.ahead: list[Waveform] = []
+        self.said_in: list[Conversation | None] = []
+        self.told = Event()
 
-    def hear_ahead(self, waveform: Waveform) -> None:
+    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
         self.ahead.append(waveform)
+        self.said_in.append(conversation)
+        self.told.set()
 
 
 def answering(**backends: HearingAhead) -> Answering:
@@ -39,6 +45,18 @@ def test_the_model_asked_last_hears_ahead() -> None:
     both.hear_ahead(tone(1.0))
     assert [piece.duration_s for piece in first.ahead] == [0.5]
     assert [piece.duration_s for piece in second.ahead] == [1.0]
+
+
+def test_what_was_just_asked_is_heard_in_its_conversation() -> None:
+    model = HearingAhead()
+    alone = answering(first=model)
+    for _ in range(2):  # a typed question has no sound to hear
+        alone.hear_meanwhile(asked("one"))
+        spoken = Session().ask(Message.user(tone(0.5)))
+        alone.hear_meanwhile(spoken)
+        assert model.told.wait(5)
+        model.told.clear()
+    assert model.said_in == [spoken.question] * 2
 
 
 def test_nothing_is_heard_ahead_while_a_turn_is_answered() -> None:
