@@ -91,6 +91,7 @@ def answer(
         for event in events:
             if isinstance(event, Usage):
                 usage = event
+                speaker.finish()  # what may still come is not for the voice
                 continue
             if isinstance(event, Heard):
                 conversation = conversation.with_heard(

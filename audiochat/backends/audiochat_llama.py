@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from audiochat.audio import SAMPLE_RATE, Waveform
 from audiochat.backends.base import BackendEvent, Heard, Notice, Progress, TextPiece, Usage, Working
-from audiochat.conversation import AudioPart, Conversation
+from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import ModelError
 from audiochat.model import long_recordings
 from audiochat.model.alignment import timed_words
@@ -40,7 +40,8 @@ class AudioChatLlamaBackend:
     def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
         """Say what was heard where the conversation does not say it yet, then answer.
 
-        Where the LLM hears the sound itself, what was heard is said once the reply is written.
+        Where the LLM hears the sound itself, what was heard is said once the reply is written; of
+        a reply that is stopped before, with the next one.
         """
         for number, n_windows in self.model.hear_long(conversation):
             yield Working("Listening", number, n_windows)
@@ -60,6 +61,8 @@ class AudioChatLlamaBackend:
         for message_index, part_index, hearing in self.model.hear_all(conversation):
             part = conversation.messages[message_index].parts[part_index]
             assert isinstance(part, AudioPart)
+            if not hearing.text:  # the words that were replied to, if not those of the search
+                hearing = self.model.hear_for(self.arm, part.waveform)
             if message_index == newest or part.heard is None:
                 yield self._told(hearing, part.waveform, message_index, part_index)
 
@@ -113,13 +116,12 @@ class AudioChatLlamaBackend:
             notes = [answer.text for answer in answers]
             yield from self._answer(recording.over(notes), sampling)
 
-    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
+    def hear_ahead(self, waveform: Waveform, before: Sequence[Message] = ()) -> None:
         """Hear a recording while its last silence is waited for, as far as the reply waits for it.
 
         Of one that has grown since it was heard last, only the newest windows are left to hear.
         """
-        expected = self.model.expected(conversation) if conversation else frozenset[str]()
-        self.model.hear_for(self.arm, waveform, expected)
+        self.model.hear_for(self.arm, waveform, self.model.expected(before))
 
     def align(self, waveform: Waveform, transcript: str | None = None) -> EmbeddingAlignment:
         """Lay the recording's audio embeddings beside the words; those heard when None.
@@ -127,7 +129,7 @@ class AudioChatLlamaBackend:
         Raises:
             ModelError: this arm gives the LLM words alone, or there are none.
         """
-        hearing = self.model.hear(waveform)
+        hearing = self.model.hear_told(waveform, transcript or "")
         return embedding_alignment(
             self.arm, self.model.parts, self.model.lm, hearing, transcript=transcript
         )

@@ -3,12 +3,12 @@
 Knows conversations and sampling; knows no model, no voice and no page.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from audiochat.audio import Waveform
-from audiochat.conversation import Conversation, TimedWord
+from audiochat.conversation import Conversation, Message, TimedWord
 from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.sampling import Sampling
 
@@ -110,10 +110,10 @@ class Backend(Protocol):
 class HearsAhead(Protocol):
     """A backend that can hear a recording before it is asked about it."""
 
-    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
+    def hear_ahead(self, waveform: Waveform, before: Sequence[Message] = ()) -> None:
         """Hear it and keep what was heard, so that a reply to it need not.
 
-        `conversation`: what it is said in, where that is known.
+        `before`: the messages before the one that it is of, where they are known.
         """
 
 

@@ -188,7 +188,7 @@ class HandsFreeTalk:
                 self._stop_reply()
             elif isinstance(event, Paused):
                 # If no more is said it is the turn, to the sample.
-                self._worker.hear_ahead(event.recording)
+                self._worker.hear_ahead(event.recording, self.conversation.messages)
             elif isinstance(event, TurnEnded):
                 self._ask(Message.user(event.recording))
 

@@ -5,7 +5,7 @@ Knows no devices and shows nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -31,10 +31,10 @@ class Partner:
     ask: Answer = answer
     """Answers a turn; one that also writes down what is said takes its place."""
 
-    def hear_ahead(self, recording: Waveform) -> None:
-        """Hear what may be the whole turn, so that its answer need not."""
+    def hear_ahead(self, recording: Waveform, before: Sequence[Message]) -> None:
+        """Hear what may be the whole turn after those messages, so that its answer need not."""
         if isinstance(self.backend, HearsAhead):
-            self.backend.hear_ahead(recording)
+            self.backend.hear_ahead(recording, before)
 
     def answer(self, conversation: Conversation) -> Generator[Event, None, None]:
         """The events of the reply to the last message."""
@@ -140,9 +140,9 @@ class ReplyWorker:
         made.add_done_callback(lambda outcome: self._deliver(ReplyEnded(reply, outcome)))
         return reply
 
-    def hear_ahead(self, recording: Waveform) -> None:
-        """Hear what may be the next turn, once no reply is being made."""
-        self._pool.submit(self._partner.hear_ahead, recording)
+    def hear_ahead(self, recording: Waveform, before: Sequence[Message]) -> None:
+        """Hear what may be the turn after those messages, once no reply is being made."""
+        self._pool.submit(self._partner.hear_ahead, recording, before)
 
     def __enter__(self) -> Self:
         return self

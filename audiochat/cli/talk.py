@@ -148,7 +148,7 @@ def _show_and_play(
 def _show(event: Event, reply: ReplySoFar, player: Player) -> None:
     if isinstance(event, Heard):
         if reply.is_of_question(event):
-            print(f"(heard: {event.text})")
+            print(f"{chr(10) if reply.written else ''}(heard: {event.text})")
     elif isinstance(event, TextPiece):
         print(event.text, end="", flush=True)
     elif isinstance(event, Speech):

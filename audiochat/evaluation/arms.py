@@ -47,7 +47,7 @@ class Reply:
 
     heard: str | None
     """Of the newest recording. None for the arm that reads; empty where no word was heard, and
-    then so is the reply."""
+    then so is the reply, but for an arm that may have replied to the sound."""
 
     text: str
     ids: tuple[int, ...]

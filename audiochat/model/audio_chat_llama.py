@@ -4,10 +4,10 @@ Knows conversations and how to answer them, as pieces of text; it knows no voice
 """
 
 from collections import deque
-from collections.abc import Generator, Hashable, Iterator
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from audiochat.model.prefix_store import PrefixStore
 from audiochat.model.prompt import AudioSegment, assemble, newest_replies
 from audiochat.model.reader import Reader
 from audiochat.model.streaming import STREAM_CONTEXT, StreamedHearing
+from audiochat.model.windows import in_one_window
 from audiochat.sampling import Sampling
 
 Arm = Literal["hybrid", "end_to_end", "cascade"]
@@ -36,6 +37,10 @@ MAX_CONTEXT = 4096
 """Positions a conversation may take, reply included, where the LLM would hold more."""
 MAX_STORE_BYTES = 128 * 2**20
 """Keys and values of earlier turns kept: about 2,800 positions of the embedded LLM."""
+
+
+Places: TypeAlias = Mapping[tuple[int, int], Hearing]
+"""Hearings by message and part, messages counted from the end: old ones may fall out before."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,15 @@ class AudioChatLlama:
 
         Connector A takes the sound: words that are chosen with care can wait for its reply.
         """
-        if arm == "end_to_end":
-            return self._hearings.unread(waveform, self.read)
+        if arm == "end_to_end" and in_one_window(waveform, self.parts.ear):
+            unread = self._hearings.unread(waveform)
+            if unread.text:  # else the search may find words where no unit was the likeliest
+                return unread
         return self._hearings.of(waveform, self.read, expected=expected)
+
+    def hear_told(self, waveform: Waveform, text: str) -> Hearing:
+        """The hearing of which a conversation has the words; a new one where it is forgotten."""
+        return self._hearings.told(waveform, text) or self.hear(waveform)
 
     def keep(self, waveform: Waveform, hearing: Hearing) -> None:
         """Take what was heard elsewhere of a recording."""
@@ -140,8 +151,11 @@ class AudioChatLlama:
         room = self.room(sampling)
         arm = arm or self.arm
         hearings = self.heard(conversation, arm)
-        trimmed, n_dropped = conversation.trimmed(lambda one: self.count(one, arm) <= room)
-        embeds, keys = self._embed(trimmed, arm)
+        places = _from_the_end(conversation, hearings)
+        trimmed, n_dropped = conversation.trimmed(lambda one: self.count(one, arm, places) <= room)
+        segments = list(self._segments(trimmed, arm, places))
+        embeds = np.concatenate([part for part, _ in segments])
+        keys = tuple(key for _, keys in segments for key in keys)
         return Prompt(trimmed, n_dropped, hearings, embeds, keys, newest_replies(trimmed, self.lm))
 
     def room(self, sampling: Sampling) -> int:
@@ -175,52 +189,53 @@ class AudioChatLlama:
             )
         return hearings
 
-    def expected(self, conversation: Conversation) -> frozenset[str]:
-        """Rare words that a conversation has in writing."""
+    def expected(self, messages: Iterable[Message]) -> frozenset[str]:
+        """Rare words that messages have in writing: whoever speaks next is likely to say them."""
         if not isinstance(self.read, Reader):
             return frozenset()
-        return self.read.worth_expecting(in_writing(conversation))
+        return self.read.worth_expecting(text for one in messages for text in in_writing(one))
 
     def hear_all(
         self, conversation: Conversation, arm: Arm | None = None
     ) -> Iterator[tuple[int, int, Hearing]]:
         """Message, part, and what was heard there, with or without words; for any arm when None.
 
-        Rare words that the conversation has in writing are expected in its newest message.
+        Rare words that the messages before have in writing are expected.
         """
-        newest, expected = len(conversation.messages) - 1, self.expected(conversation)
+        expected, n_read = frozenset[str](), 0
         for message_index, part_index, waveform in to_be_heard(conversation):
-            words = expected if message_index == newest else frozenset[str]()
-            yield message_index, part_index, self.hear_for(arm or "hybrid", waveform, words)
+            expected |= self.expected(conversation.messages[n_read:message_index])
+            n_read = message_index
+            yield message_index, part_index, self.hear_for(arm or "hybrid", waveform, expected)
 
     def _segments(
-        self, conversation: Conversation, arm: Arm
+        self, conversation: Conversation, arm: Arm, places: Places
     ) -> Iterator[tuple[np.ndarray, list[Hashable]]]:
         """Embeddings (L, H) and keys of each run of tokens and each recording."""
+        n_messages = len(conversation.messages)
         if arm == "cascade":
-            heard = (hearing.text or UNHEARD for _, _, hearing in self.hear_all(conversation))
+            heard = (
+                places[message_index - n_messages, part_index].text or UNHEARD
+                for message_index, part_index, _ in to_be_heard(conversation)
+            )
             conversation = in_words(conversation, heard)
         for segment in assemble(conversation, self.lm):
             if isinstance(segment, AudioSegment):
-                waveform = segment.part.waveform
+                hearing = places[segment.message_index - n_messages, segment.part_index]
                 with torch.inference_mode():
-                    embeds = audio_embeds(
-                        arm, self.parts, self.lm, self.hear_for(arm, waveform)
-                    ).numpy()
-                yield embeds, [(waveform.digest, arm, at) for at in range(len(embeds))]
+                    embeds = audio_embeds(arm, self.parts, self.lm, hearing).numpy()
+                # The same sound may be read as other words, which the hybrid goes by.
+                words = hearing.text if arm == "hybrid" else ""
+                name = segment.part.waveform.digest, arm, words
+                yield embeds, [(*name, at) for at in range(len(embeds))]
             else:
                 yield self.lm.embed(segment.ids), list(segment.ids)
 
-    def count(self, conversation: Conversation, arm: Arm) -> int:
-        """Positions that a conversation takes."""
-        return sum(len(keys) for _, keys in self._segments(conversation, arm))
-
-    def _embed(
-        self, conversation: Conversation, arm: Arm
-    ) -> tuple[np.ndarray, tuple[Hashable, ...]]:
-        segments = list(self._segments(conversation, arm))
-        embeds = np.concatenate([part for part, _ in segments])
-        return embeds, tuple(key for _, keys in segments for key in keys)
+    def count(self, conversation: Conversation, arm: Arm, places: Places | None = None) -> int:
+        """Positions that a conversation takes; heard anew where `places` does not say how."""
+        if places is None:
+            places = _from_the_end(conversation, self.hear_all(conversation, arm))
+        return sum(len(keys) for _, keys in self._segments(conversation, arm, places))
 
     def stream(self, prompt: Prompt, sampling: Sampling) -> Generator[Token, None, int]:
         """The reply to a prompt, token by token; returns how many positions were not read anew.
@@ -276,3 +291,10 @@ class AudioChatLlama:
         """Forget what was heard and read."""
         self._hearings.clear()
         self._store = PrefixStore(MAX_STORE_BYTES)
+
+
+def _from_the_end(
+    conversation: Conversation, hearings: Iterable[tuple[int, int, Hearing]]
+) -> Places:
+    n_messages = len(conversation.messages)
+    return {(index - n_messages, part): hearing for index, part, hearing in hearings}

@@ -3,41 +3,41 @@
 A recording of any length: the long ones are heard window by window, and can be followed doing so.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from threading import Lock
+from threading import Lock, RLock
+from typing import Literal
 
 from audiochat.audio import Waveform
-from audiochat.conversation import AudioPart, Conversation
-from audiochat.model.alignment import Reading
+from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.model.checkpoint import TrainedParts
 from audiochat.model.ear import Hearing, Read
 from audiochat.model.streaming import StreamedHearing
-from audiochat.model.windows import hear_in_windows, hear_whole, window_cuts
+from audiochat.model.windows import hear_in_windows, hear_whole, in_one_window
 
 MAX_HEARINGS = 1_024
-"""Recordings whose hearing is kept: a conversation's are all needed again at its next turn."""
+"""Hearings that are kept: a conversation's are all needed again at its next turn."""
 MAX_FRAMES = 45_000
 """Frames of all of them: an hour of speech, about 160 MB."""
-MAX_UNREAD = 16
-"""Recordings whose words are still to be chosen."""
 MAX_WINDOWS = 40
 """Windows of long recordings that are kept apart: those of ten minutes, about 25 MB."""
 
+_Way = frozenset[str] | Literal["unread", "given"]
+"""How a recording was heard: with which words expected, by sound alone, or elsewhere."""
 
-class _Newest(dict[str, Hearing]):
-    """The hearings put in last; several threads may hear at a time."""
 
-    def __init__(self, most: int) -> None:
+class _Windows(dict[str, Hearing]):
+    """The windows heard last; several threads may hear at a time."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self._most, self._lock = most, Lock()
+        self._lock = Lock()
 
     def __setitem__(self, name: str, hearing: Hearing) -> None:
         with self._lock:
             self.pop(name, None)
             super().__setitem__(name, hearing)
-            if len(self) > self._most:
+            if len(self) > MAX_WINDOWS:
                 del self[next(iter(self))]
 
 
@@ -49,11 +49,10 @@ def to_be_heard(conversation: Conversation) -> Iterator[tuple[int, int, Waveform
                 yield message_index, part_index, part.waveform
 
 
-def in_writing(conversation: Conversation) -> Iterator[str]:
+def in_writing(message: Message) -> Iterator[str]:
     """Every text of it that is known for sure: typed, replied, or put right by the person."""
-    for message in conversation.messages:
-        for part in message.parts:
-            yield part if isinstance(part, str) else part.corrected or ""
+    for part in message.parts:
+        yield part if isinstance(part, str) else part.corrected or ""
 
 
 def in_words(conversation: Conversation, words: Iterable[str]) -> Conversation:
@@ -73,11 +72,9 @@ class Hearings:
     def __init__(self, parts: TrainedParts) -> None:
         """`parts`: what listens."""
         self._parts = parts
-        self._kept: dict[str, Hearing] = {}
-        self._expected: dict[str, frozenset[str]] = {}
-        self._windows = _Newest(MAX_WINDOWS)
-        self._unread = _Newest(MAX_UNREAD)
-        self._lock = Lock()
+        self._kept: dict[tuple[str, _Way], Hearing] = {}
+        self._windows = _Windows()
+        self._lock = RLock()
 
     def __len__(self) -> int:
         """How many are kept."""
@@ -97,52 +94,41 @@ class Hearings:
             waveform: the recording.
             read: how words are chosen.
             streamed: has heard the beginning of it, so that only the rest is left to encode.
-            expected: words likelier here than elsewhere. What was read without them is read once
-                more, if it is short.
+            expected: words likelier here than elsewhere; not in a recording of several windows.
         """
+        short = in_one_window(waveform, self._parts.ear)
+        way = expected if short else frozenset[str]()
         with self._lock:
-            hearing = self._kept.get(waveform.digest)
-            if hearing is None and streamed is not None:
+            hearing = self._known(waveform, "given") or self._known(waveform, way)
+            if hearing is not None:
+                return hearing
+            if streamed is not None:
                 hearing = streamed.completed(waveform)
-                if read:
-                    hearing = replace(hearing, reading=read(hearing))
-            elif hearing is None:
-                hearing = self._heard(waveform, read, expected)
-            elif self._is_news(waveform, expected) and read:
-                hearing = replace(hearing, reading=read(hearing, expected))
-            if expected:
-                self._expected[waveform.digest] = expected
-            self._put(waveform, hearing)
+            elif short:
+                hearing = self.unread(waveform)
+            if hearing is None:
+                hearing = hear_whole(
+                    self._parts.ear, self._parts.units, waveform, read, known=self._windows
+                )
+            elif read:
+                hearing = replace(hearing, reading=read(hearing, way) if way else read(hearing))
+            self._put(waveform, way, hearing)
         return hearing
 
-    def _is_news(self, waveform: Waveform, expected: frozenset[str]) -> bool:
-        known = self._expected.get(waveform.digest, frozenset())
-        return not expected <= known and self._in_one_window(waveform)
-
-    def unread(self, waveform: Waveform, read: Read | None) -> Hearing:
-        """The same, but that the words may still be the greedy ones: the sound is there sooner.
-
-        Windows of a long recording are read as they are heard.
-        """
+    def unread(self, waveform: Waveform) -> Hearing:
+        """The sound of a recording of one window, its words read greedily: it is there sooner."""
         with self._lock:
-            known = self._kept.get(waveform.digest) or self._unread.get(waveform.digest)
-        if known is not None or not self._in_one_window(waveform):
-            return known or self.of(waveform, read)
-        hearing = hear_whole(self._parts.ear, self._parts.units, waveform)
-        self._unread[waveform.digest] = hearing
+            hearing = self._known(waveform, "given") or self._known(waveform, "unread")
+            if hearing is None:
+                hearing = hear_whole(self._parts.ear, self._parts.units, waveform)
+                self._put(waveform, "unread", hearing)
         return hearing
 
-    def _heard(self, waveform: Waveform, read: Read | None, expected: frozenset[str]) -> Hearing:
-        """Hear it, or read what was heard of it before."""
-        unread = self._unread.pop(waveform.digest, None)
-        if read and expected:
-            read = partial(_read_expecting, read, expected)
-        if unread is not None:
-            return replace(unread, reading=read(unread)) if read else unread
-        return hear_whole(self._parts.ear, self._parts.units, waveform, read, known=self._windows)
-
-    def _in_one_window(self, waveform: Waveform) -> bool:
-        return len(window_cuts(waveform, self._parts.ear)) == 2
+    def told(self, waveform: Waveform, text: str) -> Hearing | None:
+        """The newest hearing of a recording that has just these words, if it is still kept."""
+        with self._lock:
+            kept = [one for (name, _), one in self._kept.items() if name == waveform.digest]
+        return next((one for one in reversed(kept) if one.text == text), None)
 
     def follow(self, waveform: Waveform, read: Read | None) -> Iterator[tuple[int, int]]:
         """Hear a recording of more than one window, if it is not heard yet.
@@ -151,40 +137,43 @@ class Hearings:
             Before each window, its number from 1 on and how many there are; closing the iterator
             there stops the work, and of it the windows that were heard are kept.
         """
-        if self._in_one_window(waveform) or waveform.digest in self._kept:
+        if in_one_window(waveform, self._parts.ear):
             return
+        with self._lock:
+            if self._known(waveform, "given") or self._known(waveform, frozenset()):
+                return
         hearing = yield from hear_in_windows(
             self._parts.ear, self._parts.units, waveform, read, known=self._windows
         )
-        self.keep(waveform, hearing)
+        with self._lock:
+            self._put(waveform, frozenset(), hearing)
 
     def keep(self, waveform: Waveform, hearing: Hearing) -> None:
-        """Take a hearing that was made elsewhere."""
+        """Take a hearing that was made elsewhere, whatever is expected."""
         with self._lock:
-            self._put(waveform, hearing)
+            self._put(waveform, "given", hearing)
 
     def clear(self) -> None:
         """Forget them all."""
-        self._kept.clear()
-        self._expected.clear()
-        self._windows.clear()
-        self._unread.clear()
+        with self._lock:
+            self._kept.clear()
+            self._windows.clear()
 
-    def _put(self, waveform: Waveform, hearing: Hearing) -> None:
+    def _known(self, waveform: Waveform, way: _Way) -> Hearing | None:
+        """One that is kept, which is then the newest."""
+        hearing = self._kept.get((waveform.digest, way))
+        if hearing is not None:
+            self._put(waveform, way, hearing)
+        return hearing
+
+    def _put(self, waveform: Waveform, way: _Way, hearing: Hearing) -> None:
         """Keep it as the newest, and let the oldest go."""
-        self._kept.pop(waveform.digest, None)
-        self._kept[waveform.digest] = hearing
+        self._kept.pop((waveform.digest, way), None)
+        self._kept[waveform.digest, way] = hearing
         while len(self._kept) > 1 and self._too_many():
-            oldest = next(iter(self._kept))
-            del self._kept[oldest]
-            self._expected.pop(oldest, None)
+            del self._kept[next(iter(self._kept))]
 
     def _too_many(self) -> bool:
-        n_frames = sum(len(hearing.frames) for hearing in self._kept.values())
-        return len(self._kept) > MAX_HEARINGS or n_frames > MAX_FRAMES
-
-
-def _read_expecting(
-    read: Read, words: frozenset[str], hearing: Hearing, _: Collection[str] = ()
-) -> Reading:
-    return read(hearing, words)
+        # Readings of one recording share its frames.
+        lengths = {id(one.frames): len(one.frames) for one in self._kept.values()}
+        return len(self._kept) > MAX_HEARINGS or sum(lengths.values()) > MAX_FRAMES

@@ -60,6 +60,12 @@ def window_cuts(waveform: Waveform, ear: Ear, window_s: float = WINDOW_S) -> lis
     return quietest_cuts(waveform.samples, frame, round(window_s * SAMPLE_RATE / frame))
 
 
+def in_one_window(waveform: Waveform, ear: Ear) -> bool:
+    """Whether a recording is heard at once."""
+    frame = frame_samples(ear.encoder.config)
+    return len(waveform.samples) <= round(WINDOW_S * SAMPLE_RATE / frame) * frame
+
+
 def hear_in_windows(
     ear: Ear,
     units: Units,

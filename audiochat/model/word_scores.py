@@ -10,6 +10,8 @@ from audiochat.errors import ModelError
 from audiochat.model.ngram import END, START, Ngrams, plain_word
 
 NEVER = -math.inf
+MAX_KNOWN = 1 << 17
+"""Beginnings of words whose worth is remembered: a server would gather misspelt ones for ever."""
 RARE = -10.0
 """Words whose log probability, regardless of context, is below this are worth expecting."""
 
@@ -74,6 +76,8 @@ class WordScores:
         other = copy(self)
         other._expected = frozenset(words)
         other._best_ahead, other._known = dict(self._best_ahead), {}
+        expected = self._config.expected_log_prob * self._config.lm_weight
+        other.best_begun = max(self.best_begun, expected + self._config.word_bonus)
         for word in other._expected:
             other._may_become(word, self._config.expected_log_prob)
         return other
@@ -101,6 +105,8 @@ class WordScores:
         """What a word that has begun may at best be worth, regardless of context."""
         worth = self._known.get(written)
         if worth is None:
+            if len(self._known) > MAX_KNOWN:
+                self._known.clear()
             worth = self._known[written] = self._begun(plain_word(written))
         return worth
 

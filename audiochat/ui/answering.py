@@ -4,14 +4,14 @@ Knows nothing of Gradio: the page shows the steps as they come, `/chat` waits fo
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audiochat.audio import Waveform
 from audiochat.backends.base import Aligning, Heard, HearsAhead, Notice, TextPiece, Working
-from audiochat.conversation import Conversation
+from audiochat.conversation import Conversation, Message
 from audiochat.errors import AudioChatError, ModelError, VoiceError
 from audiochat.model.embedding_alignment import EmbeddingAlignment
 from audiochat.prompts import DEFAULT_SYSTEM_PROMPT
@@ -171,14 +171,14 @@ class Answering:
             raise VoiceError("The voice is off: choose one first.")
         return Speech(voice.speak(PREVIEW, settings.style), PREVIEW, 0)
 
-    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
+    def hear_ahead(self, waveform: Waveform, before: Sequence[Message] = ()) -> None:
         """Let the model asked last, if it is there and idle, hear what may be a turn soon."""
         loading = self.models.get(self._latest)
         if self.busy or not self._hears_ahead or not loading.finished or loading.error:
             return
         backend = loading.result()
         if isinstance(backend, HearsAhead):
-            backend.hear_ahead(waveform, conversation)
+            backend.hear_ahead(waveform, before)
 
     def hear_meanwhile(self, session: Session) -> None:
         """Begin to hear what was just asked, while page and process still exchange messages."""
@@ -186,7 +186,7 @@ class Answering:
 
         def hear() -> None:
             with suppress(AudioChatError):  # the turn will say it
-                self.hear_ahead(spoken[-1].waveform, session.question)
+                self.hear_ahead(spoken[-1].waveform, session.question.messages[:-1])
 
         # A long one is heard by its turn, which tells how far it is and can be stopped.
         if spoken and spoken[-1].waveform.duration_s <= MEANWHILE_S:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from audiochat.audio import RECORDING_LIMITS
+from audiochat.audio import RECORDING_LIMITS, Waveform
 from audiochat.backends.base import Backend, Progress
 from audiochat.ui import texts, words
 from audiochat.ui.answering import Answering, OnGpu
@@ -87,9 +87,13 @@ def build_page(
         analytics_enabled=False,
         fill_width=False,
     ) as demo:
-        microphones = OpenMicrophones(answering.hear_ahead)
-        page = lay_out(list(options.models), list(options.examples), microphones.listen)
         visitors = Visitors()
+
+        def hear_ahead(visitor: str, recording: Waveform) -> None:
+            answering.hear_ahead(recording, visitors.session(visitor).conversation.messages)
+
+        microphones = OpenMicrophones(hear_ahead)
+        page = lay_out(list(options.models), list(options.examples), microphones.listen)
         events = Events(page, answering, microphones, visitors, list(options.examples))
         events.connect(demo)
         connect_state_line(page, answering, connect_settings(demo, page.panel))

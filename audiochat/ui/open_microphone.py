@@ -114,8 +114,8 @@ class _Visitor:
 class OpenMicrophones:
     """The open microphones of all visitors, bounded in number."""
 
-    def __init__(self, hear_ahead: Callable[[Waveform], None]) -> None:
-        """`hear_ahead` is given what may be a whole turn, while its last silence is waited for."""
+    def __init__(self, hear_ahead: Callable[[str, Waveform], None]) -> None:
+        """`hear_ahead` is told, while a turn's last silence is waited for, whose it is and what."""
         self._hear_ahead = hear_ahead
         self._visitors: dict[str, _Visitor] = {}
         self._lock = threading.Lock()
@@ -155,7 +155,7 @@ class OpenMicrophones:
             visitor.answer = answer
         for event in events:
             if isinstance(event, Paused):
-                self._hear_ahead(event.recording)
+                self._hear_ahead(piece.visitor, event.recording)
         return answer
 
     def take(self, visitor: str, name: str) -> Waveform:

@@ -1,5 +1,6 @@
 """Turns answered in order, and what the open microphone's sound is heard ahead by."""
 
+from collections.abc import Sequence
 from threading import Event
 
 from audiochat.audio import Waveform
@@ -16,12 +17,12 @@ class HearingAhead(EchoBackend):
     def __init__(self) -> None:
         super().__init__()
         self.ahead: list[Waveform] = []
-        self.said_in: list[Conversation | None] = []
+        self.after: list[Sequence[Message]] = []
         self.told = Event()
 
-    def hear_ahead(self, waveform: Waveform, conversation: Conversation | None = None) -> None:
+    def hear_ahead(self, waveform: Waveform, before: Sequence[Message] = ()) -> None:
         self.ahead.append(waveform)
-        self.said_in.append(conversation)
+        self.after.append(before)
         self.told.set()
 
 
@@ -50,13 +51,11 @@ def test_the_model_asked_last_hears_ahead() -> None:
 def test_what_was_just_asked_is_heard_in_its_conversation() -> None:
     model = HearingAhead()
     alone = answering(first=model)
-    for _ in range(2):  # a typed question has no sound to hear
-        alone.hear_meanwhile(asked("one"))
-        spoken = Session().ask(Message.user(tone(0.5)))
-        alone.hear_meanwhile(spoken)
-        assert model.told.wait(5)
-        model.told.clear()
-    assert model.said_in == [spoken.question] * 2
+    alone.hear_meanwhile(asked("one"))  # which has no sound to hear
+    talk = Conversation().add(Message.user("Hello.")).add(Message.assistant("Hi."))
+    alone.hear_meanwhile(Session(talk).ask(Message.user(tone(0.5))))
+    assert model.told.wait(5)
+    assert model.after == [talk.messages]
 
 
 def test_nothing_is_heard_ahead_while_a_turn_is_answered() -> None:

@@ -41,15 +41,16 @@ def talk(microphones: OpenMicrophones, rate: int = SAMPLE_RATE, **changes: objec
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 def test_a_question_becomes_a_turn_at_any_rate(rate: int) -> None:
-    ahead: list[Waveform] = []
-    microphones = OpenMicrophones(ahead.append)
+    told: list[tuple[str, Waveform]] = []
+    microphones = OpenMicrophones(lambda *whose: told.append(whose))
     answers = talk(microphones, rate)
     assert [answer["turn"] for answer in answers if "turn" in answer] == [1]
     assert sum(answer["began"] for answer in answers) == 1
     turn = microphones.take("a", "1")
     assert turn.sample_rate == SAMPLE_RATE
     # It was heard ahead to the sample, so that the answer need not hear it again.
-    assert ahead[-1].digest == turn.digest
+    visitor, ahead = told[-1]
+    assert (visitor, ahead.digest) == ("a", turn.digest)
     # Resampled in pieces it is what it is in one: no seams.
     whole = resample(question(rate), rate, SAMPLE_RATE)
     places = np.correlate(whole, turn.samples, "valid")
@@ -60,7 +61,7 @@ def test_a_question_becomes_a_turn_at_any_rate(rate: int) -> None:
 
 
 def test_a_turn_is_given_once() -> None:
-    microphones = OpenMicrophones(lambda _: None)
+    microphones = OpenMicrophones(lambda *_: None)
     talk(microphones)
     microphones.take("a", "1")
     with pytest.raises(AudioError, match="say it again"):
@@ -72,7 +73,7 @@ def test_a_turn_is_given_once() -> None:
 
 
 def test_sound_whose_answer_was_lost_is_followed_once_and_answered_again() -> None:
-    microphones = OpenMicrophones(lambda _: None)
+    microphones = OpenMicrophones(lambda *_: None)
     sound, answers = question(), []
     for at in range(0, len(sound), 2400):
         microphones.listen(sent(sound[at : at + 1600], first=at))  # its answer is lost
@@ -85,7 +86,7 @@ def test_sound_whose_answer_was_lost_is_followed_once_and_answered_again() -> No
 
 
 def test_turns_are_taken_by_their_names() -> None:
-    microphones = OpenMicrophones(lambda _: None)
+    microphones = OpenMicrophones(lambda *_: None)
     sound = question()
     for at in range(0, 2 * len(sound), 1600):
         microphones.listen(sent(np.concatenate([sound, sound])[at : at + 1600], first=at))
@@ -95,7 +96,7 @@ def test_turns_are_taken_by_their_names() -> None:
 
 
 def test_visitors_are_apart_and_bounded() -> None:
-    microphones = OpenMicrophones(lambda _: None)
+    microphones = OpenMicrophones(lambda *_: None)
     talk(microphones, visitor="one")
     for number in range(MAX_VISITORS - 1):
         microphones.listen(sent(np.zeros(1600, np.float32), visitor=f"v{number}"))
@@ -131,6 +132,6 @@ QUIET = np.zeros(1600, np.float32)
     ],
 )
 def test_what_the_page_would_not_send_is_refused_in_words(bad: object) -> None:
-    microphones = OpenMicrophones(lambda _: None)
+    microphones = OpenMicrophones(lambda *_: None)
     assert microphones.listen(bad)["trouble"].endswith((".", "used."))
     assert talk(microphones)[-1] == {"state": "listening", "began": False}
