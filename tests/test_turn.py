@@ -13,7 +13,7 @@ from audiochat.errors import ModelError
 from audiochat.sampling import Sampling
 from audiochat.turn import VOICE_FAILED, Done, Speech, answer
 from audiochat.voices.base import VoiceStyle
-from tests.fakes import BeepVoice, BrokenBackend, BrokenVoice, EchoBackend, tone
+from tests.fakes import STYLE, BeepVoice, BrokenBackend, BrokenVoice, EchoBackend, tone
 
 LONG = "the first sentence is here. The second sentence follows it. The third one ends it"
 
@@ -176,3 +176,24 @@ def test_the_speed_is_of_the_tokens_between_first_and_last_piece(
     timings = list(answer(asked("is it?"), TickingBackend()))[-1].timings
     assert timings.tokens_per_s == pytest.approx(2 / 0.2)
     assert timings.reply_tokens == n_tokens
+
+
+def test_the_voice_does_not_wait_for_what_was_heard_after_the_reply() -> None:
+    begun = threading.Event()
+
+    class Beginning(BeepVoice):
+        def speak(self, text: str, style: VoiceStyle = STYLE) -> Waveform:
+            begun.set()
+            return super().speak(text, style)
+
+    class HearsLast(EchoBackend):
+        def reply(self, conversation: Conversation, sampling: Sampling) -> Iterator[BackendEvent]:
+            yield TextPiece("Paris it is")
+            yield Usage(5, 0, 4, "stop")
+            assert begun.wait(5)  # no clause has ended: only the end of the reply lets it begin
+            yield Heard("the capital", 0.5, 0, 0)
+
+    events = list(answer(asked(tone(0.5)), HearsLast(), Beginning()))
+    kinds = [type(event).__name__ for event in events]
+    assert sorted(kinds) == ["Done", "Heard", "Speech", "TextPiece"]
+    assert events[-1].conversation.messages[0].text == "the capital"

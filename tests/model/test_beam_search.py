@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn.functional import ctc_loss
 
 from audiochat.errors import ModelError
 from audiochat.model.alignment import Reading, read_greedily, read_units
-from audiochat.model.beam_search import BeamConfig, BeamSearch
+from audiochat.model.beam_search import BeamConfig, BeamSearch, _Prefix
 from audiochat.model.ngram import Ngrams
 from audiochat.model.units import BLANK, Units
 
@@ -99,23 +100,45 @@ def test_a_wide_beam_finds_text_at_least_as_likely_as_greedy(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("with_words", [False, True])
+@pytest.mark.parametrize("words", ["none", "likely", "rare", "expected"])
 def test_what_is_not_tried_would_not_have_been_kept(
-    seed: int, with_words: bool, ngrams: Ngrams, monkeypatch: pytest.MonkeyPatch
+    seed: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(seed)
-    log_probs = (3 * torch.randn(14, UNITS.size)).log_softmax(-1)
-    search = BeamSearch(UNITS, ngrams if with_words else None, BeamConfig(width=12))
-    found = search.found(log_probs)
-    assert len(found) > 1
-    floor = BeamSearch._floor
+    units = Units.trained(["the cat's x-ray 'tis on. Nora, who'd?"] * 5, 48)
+    log_probs = (5 * torch.randn(14, units.size)).log_softmax(-1)
+    # With rare words alone, whatever begins a word is worth less than a word that is expected.
+    arpa = ARPA if words == "likely" else re.sub(r"(?m)^-1\t", "-4\t", ARPA)
+    (tmp_path / "lm.arpa").write_text(arpa)
+    ngrams = None if words == "none" else Ngrams.load(tmp_path / "lm.arpa")
+    search = BeamSearch(units, ngrams, BeamConfig(width=12))
+    if words == "expected":
+        search = search.expecting({"nora", "cat's", "x-ray"})
+    prefixes = [_Prefix()]
+    for _ in range(2):  # no unit is worth more than is thought of it
+        mosts = [search._most(one) for one in prefixes]
+        children = [[search._extend(one, u) for u in range(1, units.size)] for one in prefixes]
+        for most, some in zip(mosts, children, strict=True):
+            assert max(child.worth + child.ahead for child in some) <= most + 1e-9
+        prefixes = [child for some in children for child in some]
+    extend, floor = BeamSearch._extend, BeamSearch._floor
+    tried: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        tried.append(given[2])
+        return extend(*given)
 
     def none_is_hopeless(*given: Any) -> float:
         floor(*given)
         return -math.inf
 
+    monkeypatch.setattr(BeamSearch, "_extend", counted)
+    found = search.found(log_probs)
+    n_tried = len(tried)
     monkeypatch.setattr(BeamSearch, "_floor", none_is_hopeless)
     assert search.found(log_probs) == found
+    assert len(found) > 1
+    assert n_tried < len(tried) - n_tried
 
 
 @pytest.mark.parametrize("seed", range(4))
