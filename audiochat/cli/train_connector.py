@@ -17,6 +17,7 @@ from audiochat.training.config import ALIGN_RECIPES, AlignRecipe, LlmType
 
 if TYPE_CHECKING:
     from audiochat.model.checkpoint import TrainedParts
+    from audiochat.model.ear import Read
     from audiochat.model.language_model import LanguageModel
     from audiochat.model.torch_engine import TorchLanguageModel
     from audiochat.training.align import AlignStage
@@ -261,7 +262,10 @@ def _examples(
     read = beam_reader(options.weights, parts.units, _reading_llm(options, lm))
 
     def heard(
-        folders: list[Path], responses: Path, augmentation: Augmentation | None = None
+        folders: list[Path],
+        responses: Path,
+        read: "Read | None",
+        augmentation: Augmentation | None = None,
     ) -> list["Example"]:
         speech = [source for folder in folders for source in packed_folders(folder)]
         told = read_responses(responses, lm)
@@ -279,8 +283,10 @@ def _examples(
     harder = None
     if options.noise:
         harder = Augmentation(STRONG, noise_folder=options.noise, seed=recipe.seed)
-    examples = heard(options.speech, options.responses, harder)
-    held_out = heard(options.dev, options.dev_responses) if options.dev else []
+    # Connector A takes no words: they are chosen with care where the cascade is beside it.
+    read_all = recipe.connector == "hybrid" or not options.dev
+    examples = heard(options.speech, options.responses, read if read_all else None, harder)
+    held_out = heard(options.dev, options.dev_responses, read) if options.dev else []
     if not held_out:
         examples, held_out = examples[:-N_HELD_OUT], examples[-N_HELD_OUT:]
     if not examples:

@@ -67,8 +67,12 @@ class ConnectorConfig:
     """Width of the embeddings that go out (H)."""
     stack: int = 1
     """Kept frames joined into one audio embedding (K), end to end only."""
-    max_blank: float = 0.9
-    """Frames that the CTC head calls blank with more than this are dropped, end to end only."""
+    max_blank: float = 0.2
+    """Frames that the CTC head calls blank with more than this are dropped, end to end only.
+
+    What is nearly blank tells the LLM nothing that its neighbours do not, and costs a position."""
+    min_doubt: float = 0.4
+    """Words heard with less doubt than this, from 0 to 1, stay text, hybrid only."""
     hidden_dim: int = 512
     """Width of the hidden layer."""
     embedding_rms: float = 0.1

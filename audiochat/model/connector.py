@@ -2,7 +2,8 @@
 
 End to end (A): the frames that the CTC head does not call blank become embeddings; no decision
 about words is taken. Hybrid (B): the LLM's embeddings of the words heard, plus a residual from the
-frames beneath each token, as large as the word is doubtful: untrained, it is the cascade.
+frames beneath each token, as large as the word is doubtful: untrained, or where every word is heard
+for sure, it is the cascade.
 """
 
 import torch
@@ -114,9 +115,11 @@ class HybridConnector(nn.Module):
         token_embeds: (…, L, H), frames beneath each token: (…, L, D), doubts, from 0 (sure) to 1:
         (…, L) → (…, L, H).
         """
-        scaled = token_embeds / self.config.embedding_rms
-        residual = doubts[..., None] * self.residual(torch.cat([frames, scaled], -1))
-        return token_embeds + self.config.embedding_rms * residual
+        config = self.config
+        scaled = token_embeds / config.embedding_rms
+        share = (doubts - config.min_doubt).clamp(min=0) / (1 - config.min_doubt)
+        residual = share[..., None] * self.residual(torch.cat([frames, scaled], -1))
+        return token_embeds + config.embedding_rms * residual
 
     @torch.no_grad()
     def shrink(self, share: float) -> None:

@@ -89,15 +89,17 @@ def test_the_untrained_hybrid_is_the_cascade() -> None:
 
 
 def test_what_is_heard_for_sure_stays_text() -> None:
-    config = ConnectorConfig("hybrid", DIM, LLM_DIM, hidden_dim=20, embedding_rms=RMS)
+    config = ConnectorConfig(
+        "hybrid", DIM, LLM_DIM, hidden_dim=20, embedding_rms=RMS, min_doubt=0.4
+    )
     connector = HybridConnector(config)
     torch.nn.init.normal_(connector.residual[-1].weight)
-    tokens, frames = torch.randn(3, LLM_DIM), torch.randn(3, DIM)
-    moved = connector(tokens, frames, torch.tensor([0.0, 0.5, 1.0])) - tokens
-    whole = connector(tokens, frames, torch.ones(3)) - tokens
-    assert torch.equal(moved[0], torch.zeros(LLM_DIM))
-    torch.testing.assert_close(moved[1], 0.5 * whole[1])
-    assert float(whole[0].abs().max()) > 0
+    tokens, frames = torch.randn(4, LLM_DIM), torch.randn(4, DIM)
+    moved = connector(tokens, frames, torch.tensor([0.0, 0.3, 0.7, 1.0])) - tokens
+    whole = connector(tokens, frames, torch.ones(4)) - tokens
+    assert torch.equal(moved[:2], torch.zeros(2, LLM_DIM))
+    torch.testing.assert_close(moved[2:], torch.tensor([[0.5], [1.0]]) * whole[2:])
+    assert float(whole.abs().amax(-1).min()) > 0
 
 
 def test_frames_beneath_a_span_are_averaged() -> None:
