@@ -135,18 +135,32 @@ def _ctc_recipe(options: argparse.Namespace) -> CtcRecipe:
         weights = [named_number(one, "--set-weight", "interviews=2") for one in options.set_weight]
         recipe = replace(recipe, set_weights=tuple(weights))
     if options.augmentation:
-        recipe = _augmented(recipe, options)
+        recipe = _augmented(recipe, options.augmentation)
+    _refuse_idle(recipe, options)
     return replace(recipe, optimizer=_optimizer(recipe.optimizer, options))
 
 
-def _augmented(recipe: CtcRecipe, options: argparse.Namespace) -> CtcRecipe:
-    names = options.augmentation
+def _augmented(recipe: CtcRecipe, names: list[str]) -> CtcRecipe:
     if len(names) > 2:
         raise DataError("--augmentation takes one name, or two: at the start and at the end.")
-    if options.augment_from is None and recipe.augment_from == 1:  # never, which is not meant here
-        recipe = replace(recipe, augment_from=0.0)
     start, end = AUGMENTATIONS[names[0]], AUGMENTATIONS[names[-1]]
     return replace(recipe, augmentation=start, augmentation_at_end=end)
+
+
+def _refuse_idle(recipe: CtcRecipe, options: argparse.Namespace) -> None:
+    """An option that this recipe would never use is a mistake worth a word before the hours."""
+    if recipe.augmentation is None or recipe.augment_from >= 1:
+        for name in ("noise", "consistency", "augment_from"):
+            if getattr(options, name) and (name, recipe.augment_from) != ("augment_from", 1):
+                options.usage_error(
+                    f"--{name.replace('_', '-')} works on clips that are changed, and here none "
+                    "is: add --augmentation mild, and leave out --augment-from 1."
+                )
+    if options.phone_weight and not recipe.encoder.phones_every:
+        options.usage_error(
+            f"--phone-weight is of the phones that middle blocks guess, and the ears of "
+            f"--recipe {options.recipe} guess none."
+        )
 
 
 def _optimizer(config: OptimizerConfig, options: argparse.Namespace) -> OptimizerConfig:

@@ -208,7 +208,9 @@ class Run:
         self.average.update_parameters(self.stage.modules)
         self.progress.audio_s += figures.get("audio_s", 0.0)
         bar.update()
-        bar.set_postfix({"loss": f"{loss.item():.3f}", **_rounded(figures)}, refresh=False)
+        done = {} if self.settings.steps else {"done": f"{self.share:.0%}"}
+        shown = done | {"loss": f"{loss.item():.3f}", **_rounded(figures)}
+        bar.set_postfix(shown, refresh=False)
         if self.progress.step % 10 == 0:
             row = {"loss": loss.item(), "rate": rate, "norm": float(norm), **figures}
             self._log(curves.TRAINING, row)

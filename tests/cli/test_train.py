@@ -88,6 +88,30 @@ def test_one_augmentation_serves_throughout_and_three_are_refused() -> None:
         _ctc_recipe(build_parser().parse_args([*CTC, "--augmentation", *["mild"] * 3]))
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--noise", "n", "--augment-from", "1"), "--noise works on clips that are changed"),
+        (("--consistency", "0.2", "--recipe", "tiny"), "--consistency works on clips"),
+        (("--augment-from", "0.5", "--recipe", "tiny"), "--augment-from works on clips"),
+        (("--phone-weight", "0.4", "--recipe", "tiny"), "--phone-weight is of the phones"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    flags: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        _ctc_recipe(build_parser().parse_args([*CTC, *flags]))
+    assert said in capsys.readouterr().err
+
+
+def test_the_same_options_are_taken_where_clips_are_changed() -> None:
+    flags = ("--noise", "n", "--consistency", "0.2", "--augmentation", "mild", "--recipe", "tiny")
+    assert _ctc_recipe(build_parser().parse_args([*CTC, *flags])).consistency == 0.2
+    unchanged = build_parser().parse_args([*CTC, "--augment-from", "1"])
+    assert _ctc_recipe(unchanged).augment_from == 1
+
+
 PACK = ("pack", "--manifest", "m", "--audio-root", "a", "--out", "o")
 
 
