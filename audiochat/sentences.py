@@ -146,6 +146,17 @@ _MARKDOWN = [
 ]
 
 
+# What a voice says as a word: a list's star and a heading's mark are none.
+_SPOKEN_WORD = re.compile(r"\S*\w\S*")
+
+
+def beginning(text: str, spoken: Iterable[str]) -> str:
+    """The beginning of a text of which pieces were spoken: up to the last word of theirs."""
+    n_words = sum(len(_SPOKEN_WORD.findall(piece)) for piece in spoken)
+    ends = [word.end() for word in _SPOKEN_WORD.finditer(text)][:n_words]
+    return text[: ends[-1]] if ends else ""
+
+
 def speakable(text: str) -> str:
     """The text as it is to be said: no markdown, code, pictures or address prefixes; one line.
 

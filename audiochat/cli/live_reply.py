@@ -17,7 +17,8 @@ from audiochat.backends.base import Backend, Heard, HearsAhead, TextPiece
 from audiochat.cli.live_recording import Answer
 from audiochat.conversation import Conversation, Message
 from audiochat.sampling import Sampling
-from audiochat.turn import Done, Event, answer
+from audiochat.sentences import beginning
+from audiochat.turn import Done, Event, Speech, answer
 from audiochat.voices.base import Voice
 
 
@@ -50,6 +51,9 @@ class ReplySoFar:
 
     written: str = ""
 
+    spoken: tuple[str, ...] = ()
+    """The pieces that were voiced."""
+
     def after(self, event: Event) -> ReplySoFar:
         """With one more event."""
         if isinstance(event, Heard):
@@ -63,6 +67,8 @@ class ReplySoFar:
             return replace(self, conversation=known)
         if isinstance(event, TextPiece):
             return replace(self, written=self.written + event.text)
+        if isinstance(event, Speech):
+            return replace(self, spoken=(*self.spoken, event.text))
         if isinstance(event, Done):
             return replace(self, conversation=event.conversation)
         return self
@@ -71,10 +77,16 @@ class ReplySoFar:
         """Whether it is the question that was heard, not an earlier recording once more."""
         return event.message_index == len(self.conversation.messages) - 1
 
-    def stopped(self) -> Conversation:
-        """The conversation if the person stops the reply here: what was said so far stays."""
-        reply = Message.assistant(self.written.strip(), stopped=True)
-        return self.conversation.retry().add(reply)
+    def stopped(self, n_sounded: int = 0) -> Conversation:
+        """The conversation if the person stops the reply here: what was said so far stays.
+
+        `n_sounded`: pieces that have begun to sound; where none has, what was written was read.
+        """
+        whole = self.conversation.messages[-1].role == "assistant"
+        text = self.written.strip()
+        if n_sounded and not (whole and n_sounded >= len(self.spoken)):
+            text = beginning(text, self.spoken[:n_sounded])
+        return self.conversation.retry().add(Message.assistant(text, stopped=True))
 
 
 class RunningReply:

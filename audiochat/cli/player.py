@@ -24,6 +24,10 @@ class Player:
         self._stream: Any = None
         self._rate = 0
         self._failed = False
+        self.n_begun = 0
+        """Pieces that have begun to sound."""
+        self._within = False
+        """Whether a piece has begun and is not over."""
         self._tail = 0
         """Frames that PortAudio was given and that are not heard yet."""
         self._levels_db: tuple[float, ...] = ()
@@ -112,12 +116,14 @@ class Player:
         filled = 0
         while filled < n_frames and self._waiting:
             piece = self._waiting[0]
+            self.n_begun += not self._within
             taken = min(n_frames - filled, len(piece))
             out[filled : filled + taken, 0] = piece[:taken]
             filled += taken
             # Counted before the queue is empty, so that `sounding` has no gap between the two.
             self._tail = n_frames + round(self._stream.latency * self._rate)
-            if taken == len(piece):
+            self._within = taken < len(piece)
+            if not self._within:
                 self._waiting.popleft()
             else:
                 self._waiting[0] = piece[taken:]

@@ -90,7 +90,7 @@ class ReplyUnderWay:
         self.running.stop()
         self._player.close()
         self._screen.end_reply("stopped")
-        return self._so_far.stopped()
+        return self._so_far.stopped(self._player.n_begun)
 
     def close(self) -> None:
         """Give the loudspeaker back."""

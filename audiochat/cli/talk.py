@@ -141,7 +141,7 @@ def _show_and_play(
         _wait(player)
     except KeyboardInterrupt:
         print(" (stopped)")
-        return reply.stopped()
+        return reply.stopped(player.n_begun)
     return reply.conversation
 
 

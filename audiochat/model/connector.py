@@ -1,9 +1,8 @@
 """The connectors: encoder frames to audio embeddings in the space of the frozen LLM.
 
-End to end (A): the frames that the CTC head does not call blank become embeddings; no decision
-about words is taken. Hybrid (B): the LLM's embeddings of the words heard, plus a residual from the
-frames beneath each token, as large as the word is doubtful: untrained, or where every word is heard
-for sure, it is the cascade.
+End to end (A): the frames that the CTC head does not call blank become embeddings; no word is
+decided on. Hybrid (B): the LLM's embeddings of the words heard, plus a residual from the frames
+beneath each, as large as it is doubtful: untrained, or heard for sure, it is the cascade.
 """
 
 import torch

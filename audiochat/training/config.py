@@ -145,9 +145,9 @@ CTC_RECIPES = {
         human_weight=1.0,
     ),
 }
-"""By name: `tiny` overfits a few clips in a minute, `embedded` makes an ear like the shipped one on a
-laptop (the model card has its runs one by one), `gpu` larger ones in a quarter of an hour on one data-centre GPU, `paper` has the published
-sizes (facts gathered second-hand) for MLS-sized data."""
+"""By name: `tiny` overfits a few clips in a minute, `embedded` makes an ear like the shipped one on
+a laptop (its runs are in the model card), `gpu` larger ones in a quarter of an hour on one
+data-centre GPU, `paper` has the published sizes (facts gathered second-hand) for MLS-sized data."""
 
 ALIGN_RECIPES = {
     "embedded": AlignRecipe(),

@@ -32,6 +32,7 @@ SCRIPTS = (
     "storage.js",
     "words.js",
     "player.js",
+    "replays.js",
     "microphone.js",
     "hands_free.js",
     "upload.js",
@@ -89,8 +90,8 @@ def build_page(
     ) as demo:
         visitors = Visitors()
 
-        def hear_ahead(visitor: str, recording: Waveform) -> None:
-            answering.hear_ahead(recording, visitors.session(visitor).conversation.messages)
+        def hear_ahead(tab: str, recording: Waveform) -> None:
+            answering.hear_ahead(recording, visitors.session(tab).conversation.messages)
 
         microphones = OpenMicrophones(hear_ahead)
         page = lay_out(list(options.models), list(options.examples), microphones.listen)

@@ -35,6 +35,8 @@
     server: null, // both are given by the hidden component in the page
     ask: null,
     visitor: "",
+    tab: "",
+    awake: null,
     asked: "", // whose turn is asked, which, and how much of the reply before it was said
     said: "",
     asking: false,
@@ -45,7 +47,7 @@
     log: [],
   };
   window.audiochat.talk = talk;
-  const { player, words, store, kept } = window.audiochat;
+  const { player, replays, words, store, kept } = window.audiochat;
   const $ = (id) => document.getElementById(id);
 
   const settings = () => ({
@@ -56,7 +58,10 @@
   const stopButton = () => document.querySelector("#stop");
   const answering = () => talk.asking || (stopButton() && !stopButton().disabled);
   const replying = (moment) =>
-    answering() || player.undecoded > 0 || player.soundedAt(moment, ECHO_MS);
+    answering() ||
+    player.undecoded > 0 ||
+    player.soundedAt(moment, ECHO_MS) ||
+    replays.soundedAt(moment, ECHO_MS);
 
   function note(what, more = {}) {
     talk.log.push({ what, at: performance.now(), ...more });
@@ -86,7 +91,12 @@
     let stream, context;
     try {
       stream = await navigator.mediaDevices.getUserMedia({
-        audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+        audio: {
+          echoCancellation: true,
+          noiseSuppression: true,
+          autoGainControl: true,
+          ...window.audiochat.chosenMicrophone(),
+        },
       });
       // Firefox gives no sound to a context of another rate than the microphone's.
       const rate = /Firefox/.test(navigator.userAgent) ? {} : { sampleRate: RATE };
@@ -100,6 +110,7 @@
       if (mine === opened) end(); // microphone.js has said why
       return;
     }
+    const tab = await window.audiochat.tab();
     if (mine !== opened) return close(stream, context);
     const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     const offset = performance.now() - 1000 * context.currentTime;
@@ -107,9 +118,22 @@
     context.createMediaStreamSource(stream).connect(node);
     stream.getTracks()[0].onended = end; // unplugged, or taken away
     Object.assign(talk, { stream, context, visitor: crypto.randomUUID() });
-    Object.assign(talk, { sampled: 0, waiting: [] });
+    Object.assign(talk, { tab, sampled: 0, waiting: [] });
     show("listening");
+    stayAwake();
   }
+
+  // A telephone that nobody touches would go to sleep, and its microphone with it. A browser lets
+  // the lock go when the page is hidden.
+  async function stayAwake() {
+    const mine = opened;
+    const lock = await navigator.wakeLock?.request("screen").catch(() => null);
+    if (mine !== opened || talk.state === "off") return lock?.release();
+    talk.awake = lock;
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (talk.context && document.visibilityState === "visible") stayAwake();
+  });
 
   function close(stream, context) {
     stream?.getTracks().forEach((track) => track.stop());
@@ -119,7 +143,8 @@
   function end() {
     opened++;
     close(talk.stream, talk.context);
-    talk.stream = talk.context = null;
+    talk.awake?.release();
+    talk.stream = talk.context = talk.awake = null;
     talk.waiting = [];
     talk.asking = false;
     show("off");
@@ -149,10 +174,11 @@
     let count = talk.waiting.findIndex((piece) => piece.replying !== first);
     if (count < 0) count = talk.waiting.length;
     const pieces = talk.waiting.slice(0, count);
-    const { visitor } = talk;
+    const { visitor, tab } = talk;
     try {
       const answer = await talk.server.listen({
         visitor,
+        tab,
         first: pieces[0].first,
         samples: encoded(pieces),
         rate: talk.context?.sampleRate,
@@ -203,6 +229,7 @@
       note("interrupted");
       talk.said = player.begun() || "";
       player.stop();
+      replays.stop();
       if (!stopButton().disabled) stopButton().click();
     }
     if (answer.turn) {

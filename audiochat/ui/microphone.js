@@ -43,6 +43,12 @@
     };
   }
 
+  // The device chosen beside the recorder, as a wish: it may be unplugged by now.
+  window.audiochat.chosenMicrophone = () => {
+    const chosen = document.querySelector("#mic .mic-select")?.value;
+    return chosen ? { deviceId: { ideal: chosen } } : {};
+  };
+
   async function check() {
     const devices = navigator.mediaDevices;
     if (!window.isSecureContext) return tell("insecure");
@@ -79,7 +85,8 @@
     const sound = document.getElementById("mic-test-sound");
     let stream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      const audio = { ...window.audiochat.chosenMicrophone() };
+      stream = await navigator.mediaDevices.getUserMedia({ audio });
     } catch (error) {
       put(result, REASONS[BY_ERROR[error.name] || "unsupported"], WAY_OUT);
       return;

@@ -41,6 +41,9 @@ class Piece:
     """What the browser sends."""
 
     visitor: str
+    """The microphone's name, another one each time that it is opened."""
+    tab: str
+    """Whose conversation it is: the name that the browser's tab gives itself."""
     first: int
     """Samples before these since the microphone was opened: sound that came already, because its
     answer was lost on the way, is known by it."""
@@ -61,7 +64,7 @@ class Piece:
             samples = np.frombuffer(b64decode(sent["samples"], validate=True), "<i2")
             rate, silence_s = int(sent["rate"]), float(sent["endSilence"])
             first = int(sent["first"])
-            visitor = str(sent["visitor"])
+            visitor, tab = str(sent["visitor"]), str(sent["tab"])
             replying, barge_in = bool(sent["replying"]), bool(sent["bargeIn"])
         except (KeyError, TypeError, ValueError, OverflowError, NotBase64) as error:
             raise AudioError("The page sent sound that cannot be read. Reload it.") from error
@@ -73,6 +76,7 @@ class Piece:
         turns = TurnTaking(end_silence_s=min(max(silence_s, low), high))
         return cls(
             visitor,
+            tab,
             first,
             samples.astype(np.float32) / _FULL_SCALE,
             rate,
@@ -115,7 +119,7 @@ class OpenMicrophones:
     """The open microphones of all visitors, bounded in number."""
 
     def __init__(self, hear_ahead: Callable[[str, Waveform], None]) -> None:
-        """`hear_ahead` is told, while a turn's last silence is waited for, whose it is and what."""
+        """`hear_ahead` is told of a turn while its last silence is waited for: whose tab, and it."""
         self._hear_ahead = hear_ahead
         self._visitors: dict[str, _Visitor] = {}
         self._lock = threading.Lock()
@@ -155,7 +159,7 @@ class OpenMicrophones:
             visitor.answer = answer
         for event in events:
             if isinstance(event, Paused):
-                self._hear_ahead(piece.visitor, event.recording)
+                self._hear_ahead(piece.tab, event.recording)
         return answer
 
     def take(self, visitor: str, name: str) -> Waveform:

@@ -6,8 +6,10 @@
   const { stored, store } = window.audiochat;
   const keysOn = () => stored(KEYS_ON) !== "off";
 
+  // In a list letters choose; a slider, a box to tick and a button take none.
   function typing(target) {
-    return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+    const takesLetters = "textarea, select, input:not([type=range], [type=checkbox], [type=radio])";
+    return target.isContentEditable || target.matches?.(takesLetters);
   }
 
   function stopReply() {
@@ -48,7 +50,9 @@
   });
   window.addEventListener("blur", letGo);
   document.addEventListener("change", (event) => {
-    if (event.target.id === "hold-key") store(HOLD_KEY, event.target.value);
+    if (event.target.id !== "hold-key") return;
+    store(HOLD_KEY, event.target.value);
+    event.target.blur(); // or the key just chosen would only choose in the list
   });
 
   document.addEventListener("keydown", (event) => {

@@ -4,7 +4,6 @@ Knows nothing of Gradio. Every button of the page is one method here, so that wh
 and what it shows cannot drift apart: the view is drawn from this value alone.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -12,9 +11,9 @@ from audiochat.backends.base import Heard
 from audiochat.conversation import AudioPart, Conversation, Message
 from audiochat.errors import ConversationError
 from audiochat.recording import Recording, Reply
+from audiochat.sentences import beginning
 from audiochat.turn import Speech, Timings
 
-_WORD = re.compile(r"\S*\w\S*")
 STOPPED_EARLY = "Stopped before an answer came."
 
 
@@ -159,10 +158,8 @@ class Session:
         if n_pieces >= len(pieces) and not messages[-1].stopped:
             return self
         said = pieces[:n_pieces]
-        n_words = sum(len(_words(piece.text)) for piece in said)
-        written = messages[-1].text
-        ends = [word.end() for word in _words(written)][:n_words]
-        reply = Message.assistant(written[: ends[-1]] if ends else "", stopped=True)
+        text = beginning(messages[-1].text, (piece.text for piece in said))
+        reply = Message.assistant(text, stopped=True)
         conversation = replace(self.conversation, messages=(*messages[:-1], reply))
         note = replace(self.notes[-1], pieces=said)
         return replace(self, conversation=conversation, notes=(*self.notes[:-1], note))
@@ -244,8 +241,3 @@ class Session:
         """Stand at the end of that conversation, its notes kept."""
         replies = sum(message.role == "assistant" for message in conversation.messages)
         return type(self)(conversation, self.notes[:replies])
-
-
-def _words(text: str) -> list[re.Match[str]]:
-    """Its words: a list's star and a heading's mark are none, as a voice says neither."""
-    return list(_WORD.finditer(text))

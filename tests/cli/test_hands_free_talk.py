@@ -177,6 +177,8 @@ def test_speaking_up_stops_the_reply_and_is_the_next_turn(talk: Talk, echo: floa
     asked, reply, interruption = backend.conversations[1].messages
     assert reply.stopped
     assert reply.text.startswith("Number 0 is here.")
+    # Every 50 ms brought a sentence; far fewer were said.
+    assert reply.text.count("Number") < 20
     # The speech with which the reply was stopped is in the turn, from its beginning.
     assert heard_s(interruption) > len(speech("Stop it, and tell me about the weather.")) / RATE
     assert heard_s(asked) < heard_s(interruption)

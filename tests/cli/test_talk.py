@@ -12,9 +12,9 @@ from audiochat.cli.talk import talk_settings
 from audiochat.conversation import Conversation, Message
 from audiochat.hands_free import HandsFree
 from audiochat.sampling import Sampling
-from audiochat.turn import Done
+from audiochat.turn import Done, Speech
 from audiochat.turn_taking import TurnTaking
-from tests.fakes import BrokenBackend, EchoBackend
+from tests.fakes import BrokenBackend, EchoBackend, tone
 
 ASKED = Conversation().add(Message.user("?"))
 
@@ -97,6 +97,14 @@ def test_what_was_said_stays_and_is_marked() -> None:
     so_far = ReplySoFar(ASKED).after(TextPiece("Half a"))
     assert so_far.stopped() == ASKED.add(Message.assistant("Half a", stopped=True))
     assert ReplySoFar(ASKED).stopped() == ASKED.add(Message.assistant("", stopped=True))
+
+
+def test_of_a_reply_stopped_while_it_sounds_stays_what_had_begun_to_sound() -> None:
+    so_far = ReplySoFar(ASKED).after(TextPiece("* One is this. Two is that.\nThree is more."))
+    for index, text in enumerate(("One is this.", "Two is that.")):
+        so_far = so_far.after(Speech(tone(0.1), text, index))
+    for n_sounded, said in ((1, "* One is this."), (2, "* One is this. Two is that.")):
+        assert so_far.stopped(n_sounded) == ASKED.add(Message.assistant(said, stopped=True))
 
 
 def test_a_whole_reply_that_is_stopped_while_it_sounds_is_marked_too() -> None:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from audiochat.audio import write_wav
+from audiochat.backends.base import HearsAhead
 from audiochat.ui.build import PageOptions, build_page, launch_settings
 from audiochat.ui.page import Example
 from tests.fakes import BeepVoice, EchoBackend, tone
@@ -71,6 +72,10 @@ class OnStage:
 
     def reply(self, conversation, sampling):
         yield from self.stage.backend.reply(conversation, sampling)
+
+    def hear_ahead(self, waveform, before=()) -> None:
+        if isinstance(self.stage.backend, HearsAhead):
+            self.stage.backend.hear_ahead(waveform, before)
 
     def voices(self) -> list[str]:
         return self.stage.voice.voices()

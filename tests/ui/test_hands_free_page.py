@@ -9,6 +9,7 @@ from audiochat.audio import resample
 from audiochat.voices import load_voice
 from tests.fakes import EchoBackend
 from tests.ui.conftest import put_before
+from tests.ui.test_answering import HearingAhead
 from tests.ui.visitor import ask, bubbles, until
 
 RATE = 48_000
@@ -72,6 +73,72 @@ def test_two_turns_without_a_touch(stage, visit, question) -> None:
     states = happened(page)
     assert states.index("listening") < states.index("hearing") < states.index("turn")
     assert states.index("turn") < states.index("thinking") < states.index("speaking")
+
+
+def test_a_turn_is_heard_ahead_in_its_conversation(stage, visit, question) -> None:
+    backend = HearingAhead()
+    page = visit(stage.set(backend).address)
+    page.wait_for_selector(".state.ready")
+    ask(page, "Tell me of tones.")
+    page.wait_for_function("!window.audiochat.player.sounding(500)")
+    page.click("#talk-switch")
+    wait_until_happened(page, "turn")
+    page.click("#talk-switch")
+    assert backend.after
+    assert [message.text for message in backend.after[0]] == [
+        "Tell me of tones.",
+        "Turn 1. You said: Tell me of tones..",
+    ]
+
+
+SOUND_ELSEWHERE = """
+() => {
+    const bytes = new Uint8Array(44 + 16000);
+    const view = new DataView(bytes.buffer);
+    const put = (at, text) => [...text].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
+    put(0, "RIFF"); view.setUint32(4, 36 + 16000, true); put(8, "WAVEfmt ");
+    view.setUint32(16, 16, true); view.setUint16(20, 1, true); view.setUint16(22, 1, true);
+    view.setUint32(24, 8000, true); view.setUint32(28, 16000, true);
+    view.setUint16(32, 2, true); view.setUint16(34, 16, true);
+    put(36, "data"); view.setUint32(40, 16000, true);
+    window.elsewhere = new Audio(URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })));
+    window.elsewhere.loop = true;
+    return window.elsewhere.play();
+}
+"""
+
+
+def test_what_is_listened_to_once_more_is_no_turn(stage, visit, question) -> None:
+    backend = EchoBackend()
+    page = visit(stage.set(backend).address)
+    page.evaluate(SOUND_ELSEWHERE)  # as Gradio's players do: by an element that is not in the page
+    page.click("#talk-switch")
+    page.wait_for_function("window.audiochat.talk.state === 'speaking'")
+    time.sleep(5)  # a question and more than its silence
+    assert not {"hearing", "turn"} & set(happened(page))
+    page.evaluate("window.elsewhere.pause()")
+    wait_until_happened(page, "turn")
+
+
+def test_the_microphone_is_the_chosen_one_and_echo_is_cancelled(stage, visit, question) -> None:
+    page = visit(stage.address)
+    page.click("#mic-test-panel button, #mic-test-panel summary")
+    page.click("#mic-test-start")  # after which the browser tells the devices' names
+    page.wait_for_selector("#mic .mic-select option", state="attached")
+    page.evaluate("""() => {
+        const ask = navigator.mediaDevices.getUserMedia;
+        navigator.mediaDevices.getUserMedia = (wanted) => {
+            window.wanted = wanted.audio;
+            return ask(wanted);
+        };
+    }""")
+    chosen = page.eval_on_selector("#mic .mic-select", "select => select.value")
+    page.click("#talk-switch")
+    page.wait_for_function("window.audiochat.talk.state === 'listening'")
+    wanted = page.evaluate("window.wanted")
+    assert chosen
+    assert wanted["deviceId"] == {"ideal": chosen}
+    assert wanted["echoCancellation"]
 
 
 def test_silence_asks_nothing_and_the_microphone_is_given_back(stage, visit, microphone) -> None:

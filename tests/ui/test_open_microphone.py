@@ -26,8 +26,8 @@ def question(rate: int = SAMPLE_RATE) -> np.ndarray:
 
 def sent(sound: np.ndarray, rate: object = SAMPLE_RATE, **changes: object) -> dict[str, object]:
     encoded = b64encode(to_int16(Waveform(sound)).tobytes()).decode()
-    piece = {"visitor": "a", "first": 0, "samples": encoded, "rate": rate, "replying": False}
-    return {**piece, "bargeIn": False, "endSilence": 0.8, **changes}
+    piece = {"visitor": "a", "tab": "t", "first": 0, "samples": encoded, "rate": rate}
+    return {**piece, "replying": False, "bargeIn": False, "endSilence": 0.8, **changes}
 
 
 def talk(microphones: OpenMicrophones, rate: int = SAMPLE_RATE, **changes: object) -> list[dict]:
@@ -49,8 +49,8 @@ def test_a_question_becomes_a_turn_at_any_rate(rate: int) -> None:
     turn = microphones.take("a", "1")
     assert turn.sample_rate == SAMPLE_RATE
     # It was heard ahead to the sample, so that the answer need not hear it again.
-    visitor, ahead = told[-1]
-    assert (visitor, ahead.digest) == ("a", turn.digest)
+    tab, ahead = told[-1]
+    assert (tab, ahead.digest) == ("t", turn.digest)
     # Resampled in pieces it is what it is in one: no seams.
     whole = resample(question(rate), rate, SAMPLE_RATE)
     places = np.correlate(whole, turn.samples, "valid")

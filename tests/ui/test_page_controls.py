@@ -96,14 +96,27 @@ def test_a_held_key_records_until_it_is_let_go(stage, visit) -> None:
     page.keyboard.down("v")
     page.keyboard.up("v")
     page.wait_for_selector("#mic button.record-button", state="visible")
+    page.focus("#hold-key")
     page.select_option("#hold-key", "B")
-    page.evaluate("document.activeElement.blur()")
     page.keyboard.down("v")
     time.sleep(0.3)
     assert not page.locator("#mic button.stop-button").is_visible()
     page.keyboard.up("v")
     page.reload()
     page.wait_for_function("document.querySelector('#hold-key')?.value === 'B'")
+
+
+def test_keys_work_after_a_slider_and_a_box_to_tick(stage, visit) -> None:
+    page = visit(stage.address)
+    for element in ("#volume", "#keys-on"):
+        page.eval_on_selector(
+            element, "element => element.closest('details')?.setAttribute('open', '')"
+        )
+        page.focus(element)
+        page.keyboard.down("v")
+        page.wait_for_selector("#mic button.stop-button", state="visible")
+        page.keyboard.up("v")
+        page.wait_for_selector("#mic button.record-button", state="visible")
 
 
 def test_the_words_are_shown_as_they_are_said(stage, visit) -> None:
