@@ -50,7 +50,15 @@ none when told outright that nothing in the recording is an order; but then its 
 orders ("it's not an order to you"), and what it writes down is prefaced, so that is not said.
 """
 
-_QUOTED = re.compile(r"\b(summar|translat|paraphras|rewrite|key points)", re.IGNORECASE)
+# "Answer in French" asks for an answer; "say this in French" for the same in French.
+_QUOTED = re.compile(
+    r"\b(summar|translat|paraphras|rephras|reword|rewrite|shorten|condens|key points|main points"
+    r"|gist\b|tl;?dr\b|sum\b.{0,20}\bup\b"
+    r"|(put|say|turn|render)\b.{0,20}\b(in|into) (?!your|my|the)\w+"
+    r"|resum(en|ir)|resúme|resume (el|la|lo|esto)\b|traduc|tradúc|résum|tradui"
+    r"|zusammenfass|übersetz)|总结|概括|摘要|翻译",
+    re.IGNORECASE,
+)
 _JOINS = re.compile(r"\b(translat|transcri|writ\w* down)", re.IGNORECASE)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
+from tests.model_card_bars import Json, bars, interval, table
 
 CARD = ROOT / "assets/embedded/README.md"
 FIGURES = ROOT / "assets/embedded/figures"
@@ -48,19 +49,11 @@ NLL = ("audio", "shuffled", "cascade", "text")
 FEWEST = 5
 """Clips of a group for its figures to be shown; smaller ones are in the JSON."""
 
-Json = dict[str, Any]
-
 
 def read(name: str) -> Json | None:
     """What one run printed, None if it is not there."""
     path = FIGURES / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def provenance(figures: Json) -> str:
@@ -104,38 +97,42 @@ def hearing(figures: Json) -> str:
     columns = ("what", "clips", "words", "WER (95 % interval)", "CER")
     text = provenance(figures) + "\n" + table(columns, rows())
     text += f"\nReal time factor {figures['overall']['rtf']:.3f}"
+    if "greedy" in figures:
+        text += f", read greedily {figures['greedy']['rtf']:.3f}"
     for name, one in figures.get("streaming", {}).items():
-        tail = one["tail_ms"]
+        tail, (low, high) = one["tail_ms"], one["wer_cost_ci95"]
         text += (
-            f"; streamed in {name} ms chunks, {tail['median']:.0f} ms (p95 {tail['p95']:.0f}) "
-            "were left to do when a recording ended"
+            f"; streaming in {name} ms chunks costs a WER of {one['wer_cost']:+.3f} ({low:+.3f} to "
+            f"{high:+.3f}) and leaves {tail['median']:.0f} ms (p95 {tail['p95']:.0f}) to do when a "
+            "recording has ended"
         )
     return text + ".\n"
 
 
-def interval(value: float | None, bounds: list[float] | None) -> str:
-    """A figure with its 95 % interval."""
-    if value is None or bounds is None:
-        return ""
-    return f"{value:.3f} ({bounds[0]:.3f} to {bounds[1]:.3f})"
-
-
 def answering(figures: Json) -> str:
-    """The tables of one `evaluate chat`."""
+    """The tables of one `evaluate chat`: all cases, each task and set of several, in noise."""
 
     def row(when: str, arm: str, one: Json) -> tuple[str, ...]:
-        success = interval(one["success"], one["success_ci95"])
-        perplexity = interval(one["perplexity"], one["perplexity_ci95"])
+        done = "" if one["done"] is None else f"{interval(one['done'], one['done_ci95'])}"
         wer = "" if one["wer"] is None else f"{one['wer']:.3f}"
-        return when, arm, str(one["n"]), success, perplexity, f"{one['chrf']:.3f}", wer
+        return (
+            *(when, arm, str(one["n"]), done),
+            interval(one["perplexity"], one["perplexity_ci95"]),
+            interval(one["chrf"], one["chrf_ci95"]),
+            f"{one['exact']:.3f}",
+            wer,
+        )
 
     def rows() -> Iterator[tuple[str, ...]]:
         yield from (row("quiet", arm, one) for arm, one in figures["arms"].items())
+        for part in ("tasks", "sets"):
+            for name, found in figures.get(part, {}).items():
+                yield from (row(name, arm, one) for arm, one in found["arms"].items())
         for snr_db, noisy in figures["noise"].items():
             arms = ((arm, one) for arm, one in noisy["arms"].items() if arm != "text")
             yield from (row(f"{snr_db} dB", arm, one) for arm, one in arms)
 
-    columns = ("noise", "arm", "cases", "success", "perplexity", "chrF", "WER")
+    columns = ("what", "arm", "cases", "task done", "perplexity", "chrF", "exact", "WER")
     return f"{provenance(figures)}\n{table(columns, rows())}\n" + "".join(compared(figures))
 
 
@@ -143,15 +140,17 @@ def compared(figures: Json) -> Iterator[str]:
     """Sentences on what the arms have before one another."""
     for when, found in {"quiet": figures, **figures["noise"]}.items():
         where = when if when == "quiet" else f"{when} dB"
-        yield from (
-            f"* {pair}, {where}: perplexity {interval(one['perplexity'], one['perplexity_ci95'])}, "
-            f"chrF {interval(one['chrf'], one['chrf_ci95'])}\n"
-            for pair, one in found["paired"].items()
-            if pair.endswith("-cascade")
-        )
+        for pair, one in found["paired"].items():
+            if pair.endswith("-cascade"):
+                right = "" if one["success"] is None else f"success {one['success']:+.3f}, "
+                yield (
+                    f"* {pair}, {where}: {right}perplexity "
+                    f"{interval(one['perplexity'], one['perplexity_ci95'])}, "
+                    f"chrF {interval(one['chrf'], one['chrf_ci95'])}\n"
+                )
     yield from (
-        f"* {pair}, success over {', '.join(one['conditions'])}: "
-        f"{interval(one['success'], one['ci95'])}\n"
+        f"* {pair}, right answers over {', '.join(one['conditions'])}: {one['ours']} to "
+        f"{one['theirs']}, success {interval(one['success'], one['ci95'])}\n"
         for pair, one in figures["summed"].items()
         if one["n"] and pair.endswith("-cascade")
     )
@@ -178,9 +177,11 @@ def held(figures: Json) -> Iterator[str]:
     for arm, kept in figures["retention"].items():
         one = kept["wer<=0.1"]
         if ratio := interval(one["perplexity_ratio"], one["perplexity_ratio_ci95"]):
+            right = interval(one["retention"], one["ci95"])
             yield (
                 f"* {arm}, cases heard with a WER of at most 0.1 ({one['perplexity_n']}): "
-                f"perplexity {ratio} times the text arm's\n"
+                f"perplexity {ratio} times the text arm's"
+                + (f", right answers {right} times\n" if right else "\n")
             )
     for arm, one in figures.get("obeyed", {}).items():
         yield f"* {arm} obeyed {interval(one['share'], one['ci95'])} of {one['n']} orders\n"
@@ -219,7 +220,9 @@ def picture(name: str) -> str:
 
 def figures() -> str:
     """All figures as the card has them."""
-    parts = [
+    found = {name: read(name) for name in (*HEARING, *ANSWERING)}
+    parts = [f"### The aims\n\n{bars({name: one for name, one in found.items() if one})}"]
+    parts += [
         f"### {title}\n\n{hearing(found)}"
         for name, title in HEARING.items()
         if (found := read(name))

@@ -5,7 +5,8 @@ import re
 
 from audiochat.evaluation.provenance import stamp
 from tests.conftest import ROOT
-from tests.model_card import CARD, FIGURES, HEARING, NLL, connectors, with_figures
+from tests.model_card import ANSWERING, CARD, FIGURES, HEARING, NLL, connectors, with_figures
+from tests.model_card_bars import bars, verdict
 
 
 def test_the_card_has_the_figures_that_were_printed() -> None:
@@ -13,7 +14,17 @@ def test_the_card_has_the_figures_that_were_printed() -> None:
     assert with_figures(card) == card, "run `python -m tests.model_card --write`"
     people = json.loads((FIGURES / "people.json").read_text(encoding="utf-8"))
     assert f"{people['overall']['wer']:.3f}" in card
-    assert all((FIGURES / f"{name}.json").is_file() for name in HEARING)
+    assert all((FIGURES / f"{name}.json").is_file() for name in (*HEARING, *ANSWERING))
+
+
+def test_an_aim_is_met_or_missed_and_chance_is_named() -> None:
+    assert verdict(0.39, [0.33, 0.45], 0.4) == "met, within chance"
+    assert verdict(0.39, [0.33, 0.45], 0.15) == "missed"
+    assert verdict(-0.04, [-0.09, -0.01], 0, least=True) == "missed"
+    assert verdict(1.05, None, 1.1) == "met"
+    heard = {"overall": {"wer": 0.5, "wer_ci95": [0.45, 0.55]}}
+    lines = bars({"people": heard}).splitlines()[2:]
+    assert [line.split(" | ")[-1] for line in lines] == ["missed |", "missed |"]
 
 
 def test_the_readme_has_the_cards_word_error_rates() -> None:

@@ -119,7 +119,7 @@ class OpenMicrophones:
     """The open microphones of all visitors, bounded in number."""
 
     def __init__(self, hear_ahead: Callable[[str, Waveform], None]) -> None:
-        """`hear_ahead` is told of a turn while its last silence is waited for: whose tab, and it."""
+        """`hear_ahead` is told, while a turn's last silence is waited for, its tab and sound."""
         self._hear_ahead = hear_ahead
         self._visitors: dict[str, _Visitor] = {}
         self._lock = threading.Lock()
