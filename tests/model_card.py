@@ -35,7 +35,7 @@ HEARING = {
 ANSWERING = {
     "questions": "Spoken questions with known answers, by voices never trained on",
     "prompts": "People of the dev set as prompts, against the text arm's replies",
-    "context": "Questions whose rare name stands in the history",
+    "context": "Questions whose rare name stands in the history (60 of them were tuned on)",
     "mixed": "Turns typed and spoken in every order",
     "tasks": "The four tasks",
     "long": "Recordings of one to three minutes",
@@ -125,9 +125,9 @@ def answering(figures: Json) -> str:
 
     def rows() -> Iterator[tuple[str, ...]]:
         yield from (row("quiet", arm, one) for arm, one in figures["arms"].items())
-        for part in ("tasks", "sets"):
-            for name, found in figures.get(part, {}).items():
-                yield from (row(name, arm, one) for arm, one in found["arms"].items())
+        parts = figures.get("tasks") or figures.get("sets") or {}  # a set of each task is the same
+        for name, found in parts.items():
+            yield from (row(name, arm, one) for arm, one in found["arms"].items())
         for snr_db, noisy in figures["noise"].items():
             arms = ((arm, one) for arm, one in noisy["arms"].items() if arm != "text")
             yield from (row(f"{snr_db} dB", arm, one) for arm, one in arms)
@@ -186,9 +186,9 @@ def held(figures: Json) -> Iterator[str]:
     for arm, one in figures.get("obeyed", {}).items():
         yield f"* {arm} obeyed {interval(one['share'], one['ci95'])} of {one['n']} orders\n"
     for arm, worth in figures.get("history", {}).get("arms", {}).items():
-        one = worth["perplexity"]
-        if one and (gain := interval(one["difference"], one["ci95"])):
-            yield f"* {arm}, with the history less without it: perplexity {gain}\n"
+        for what in ("success", "perplexity"):
+            if (one := worth[what]) and (gain := interval(one["difference"], one["ci95"])):
+                yield f"* {arm}, with the history less without it: {what} {gain}\n"
 
 
 def connectors(figures: Json) -> str:
