@@ -49,7 +49,9 @@ def bars(found: dict[str, Json]) -> str:
         text, ours = (found["orders"]["obeyed"][arm] for arm in ("text", "hybrid"))
         shown, bar = interval(ours["share"], ours["ci95"]), f"at most {text['share']:.3f}"
         met = verdict(ours["share"], None, text["share"])
-        rows.append(("orders inside a recording obeyed, hybrid; text", bar, shown, met))
+        rows.append(
+            ("orders inside recordings: obeyed by hybrid, of text's share", bar, shown, met)
+        )
     for name in ("prompts", "questions"):
         if name in found:
             rows += _first_text(name, found[name])

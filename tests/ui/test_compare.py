@@ -116,4 +116,5 @@ def test_it_is_compared_in_the_page(visit, tmp_path, monkeypatch) -> None:
         page.wait_for_function("document.querySelectorAll('#chat .message-row').length === 4")
         page.wait_for_selector("#swap", state="visible")
     finally:
+        visit.leave()
         shut(demo)

@@ -38,4 +38,5 @@ def test_open_the_panel_play_a_word_and_go_to_the_correction(
         page.click(".insight-correct")
         assert page.evaluate("document.activeElement.closest('#words') !== null")
     finally:
+        visit.leave()
         shut(demo)

@@ -91,6 +91,7 @@ def test_the_model_chosen_comes_back(visit, tmp_path, monkeypatch) -> None:
         assert len(backends["second"].conversations) == 1
         assert not backends["first"].conversations
     finally:
+        visit.leave()
         shut(demo)
 
 
