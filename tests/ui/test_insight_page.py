@@ -23,8 +23,9 @@ def test_open_the_panel_play_a_word_and_go_to_the_correction(
         page.focus(".what-heard")
         page.keyboard.press("Enter")
         page.wait_for_selector("#insight .insight-map")
-        words = page.locator(".insight-words b").all_inner_texts()
-        assert words[:5] == ["What", "is", "the", "capital", "of"]
+        assert page.locator(".insight-words b").all_inner_texts()[:5] == (
+            ["What", "is", "the", "capital", "of"]
+        )
         assert float(page.inner_text("#insight .score")) > 0.3
         widths = "(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#insight'))"
         assert len(set(page.evaluate(widths))) == 1
