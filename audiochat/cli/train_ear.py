@@ -149,13 +149,16 @@ def _augmented(recipe: CtcRecipe, names: list[str]) -> CtcRecipe:
 
 def _refuse_idle(recipe: CtcRecipe, options: argparse.Namespace) -> None:
     """An option that this recipe would never use is a mistake worth a word before the hours."""
+    idle = []
     if recipe.augmentation is None or recipe.augment_from >= 1:
-        for name in ("noise", "consistency", "augment_from"):
-            if getattr(options, name) and (name, recipe.augment_from) != ("augment_from", 1):
-                options.usage_error(
-                    f"--{name.replace('_', '-')} works on clips that are changed, and here none "
-                    "is: add --augmentation mild, and leave out --augment-from 1."
-                )
+        idle += [name for name in ("noise", "consistency") if getattr(options, name)]
+    if recipe.augmentation is None and options.augment_from is not None:
+        idle.append("augment-from")
+    if idle:
+        options.usage_error(
+            f"--{idle[0]} works on clips that are changed, and here none is: add --augmentation "
+            "mild, and leave out --augment-from 1."
+        )
     if options.phone_weight and not recipe.encoder.phones_every:
         options.usage_error(
             f"--phone-weight is of the phones that middle blocks guess, and the ears of "

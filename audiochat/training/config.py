@@ -128,6 +128,7 @@ CTC_RECIPES = {
     ),
     "gpu": replace(
         EMBEDDED,
+        optimizer=OptimizerConfig(),
         encoder=EncoderConfig(dim=256, n_layers=12, ffn_ratio=4, phones_every=4, dropout=0.05),
         augmentation_at_end=STRONG,
         augment_from=0.1,
@@ -136,6 +137,7 @@ CTC_RECIPES = {
     ),
     "paper": replace(
         EMBEDDED,
+        optimizer=OptimizerConfig(),
         encoder=EncoderConfig(
             dim=512, n_layers=18, n_heads=8, ffn_ratio=4, conv_kernel=11, n_units=1547
         ),

@@ -2,6 +2,7 @@
 // once more, the microphone's test. An open microphone must not take them for a turn.
 (() => {
   const LONG_MS = 60_000;
+  const ENDS = ["pause", "ended", "emptied", "error"];
   const replays = {
     elements: new Set(),
     // When they sounded, in milliseconds of `performance.now()`: the last minute of it.
@@ -13,12 +14,12 @@
       const span = { from: performance.now(), to: Infinity };
       this.spans = [...this.spans.filter(({ to }) => to > span.from - LONG_MS), span];
       const over = () => {
-        if (!element.paused && !element.ended) return;
+        if (!element.paused && !element.ended && !element.error) return;
         span.to = performance.now();
         this.elements.delete(element);
-        for (const event of ["pause", "ended", "emptied"]) element.removeEventListener(event, over);
+        for (const event of ENDS) element.removeEventListener(event, over);
       };
-      for (const event of ["pause", "ended", "emptied"]) element.addEventListener(event, over);
+      for (const event of ENDS) element.addEventListener(event, over);
     },
 
     soundedAt(moment, after = 0) {

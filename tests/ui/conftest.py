@@ -172,7 +172,7 @@ def visit(browser):
     def go(address: str, *, microphone: bool = True, script: str = "", error: str = "", **options):
         expected.extend([error] if error else [])
         options.setdefault("viewport", {"width": 1280, "height": 900})
-        permissions = ["microphone"] if microphone else []
+        permissions = ["microphone", "screen-wake-lock"] if microphone else []
         context = browser.new_context(permissions=permissions, **options)
         contexts.append(context)
         page = context.new_page()

@@ -149,7 +149,10 @@ def test_silence_asks_nothing_and_the_microphone_is_given_back(stage, visit, mic
     page.wait_for_function("window.audiochat.talk.state === 'listening'")
     time.sleep(3)
     assert backend.conversations == []
+    page.wait_for_function("window.audiochat.talk.awake?.released === false")
+    page.evaluate("window.awake = window.audiochat.talk.awake")
     page.click("#talk-switch")
+    page.wait_for_function("window.awake.released")
     assert page.evaluate("window.audiochat.talk.stream") is None
     assert page.locator("#mic button.record-button").is_visible()
 

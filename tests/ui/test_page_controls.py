@@ -108,15 +108,18 @@ def test_a_held_key_records_until_it_is_let_go(stage, visit) -> None:
 
 def test_keys_work_after_a_slider_and_a_box_to_tick(stage, visit) -> None:
     page = visit(stage.address)
-    for element in ("#volume", "#keys-on"):
+    for turns, element in enumerate(("#volume", "#keys-on"), 1):
         page.eval_on_selector(
             element, "element => element.closest('details')?.setAttribute('open', '')"
         )
         page.focus(element)
         page.keyboard.down("v")
         page.wait_for_selector("#mic button.stop-button", state="visible")
+        time.sleep(1)
         page.keyboard.up("v")
+        wait_for_bubbles(page, 2 * turns)
         page.wait_for_selector("#mic button.record-button", state="visible")
+    assert all(bubble.startswith("I heard") for bubble in bubbles(page)[::2])
 
 
 def test_the_words_are_shown_as_they_are_said(stage, visit) -> None:
